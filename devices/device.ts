@@ -1,0 +1,83 @@
+// The contract between a device and the machine that holds it: what a device is given and what it offers.
+
+/** Width of one access that a device sees, in bytes. */
+export type Width = 1 | 2 | 4;
+
+/** One interrupt wire from a device to an interrupt controller or a hart. Level-triggered. */
+export interface InterruptLine {
+  /** Drives the wire. Setting the level it already has changes nothing. */
+  set(level: boolean): void;
+}
+
+/** A time-out that a device may arm; at most one expiry is pending. */
+export interface Alarm {
+  /** Arms (or re-arms) the alarm for a moment of virtual time, in nanoseconds since power-on. */
+  set(nanoseconds: number): void;
+  /** Disarms the alarm. */
+  cancel(): void;
+}
+
+/** Virtual time as a device sees it. */
+export interface Clock {
+  /** Nanoseconds of virtual time since power-on; exact at the instruction that makes the access. */
+  now(): number;
+  /** Makes an alarm that calls `expire` when its moment has come. */
+  alarm(expire: () => void): Alarm;
+}
+
+/** Which accesses a device answers; any other is an access fault. */
+export interface AccessRule {
+  /** Narrowest access in bytes. */
+  readonly min: 1 | 2 | 4 | 8;
+  /** Widest access in bytes. */
+  readonly max: 1 | 2 | 4 | 8;
+  /**
+   * What an eight-byte access becomes: `"split"`, two word accesses, low word first (the default), or
+   * `"low"`, one word access whose upper half reads as zero and is not written.
+   */
+  readonly doubleword?: "split" | "low";
+}
+
+/** A node of the device tree as a device describes itself (Devicetree Specification v0.4, chapter 2). */
+export interface DeviceTreeNode {
+  /** Properties in order: a string or list of strings, 32-bit cells, raw bytes, or `true` for an empty property. */
+  readonly properties: Readonly<Record<string, DeviceTreeValue>>;
+  /** Child nodes by name with unit address. */
+  readonly children?: Readonly<Record<string, DeviceTreeNode>>;
+}
+
+/** The value of one device-tree property. A `Reference` becomes the phandle of the node with that path. */
+export type DeviceTreeValue =
+  | true
+  | string
+  | readonly string[]
+  | number
+  | readonly (number | Reference)[]
+  | Reference
+  | Uint8Array;
+
+/** A reference to another node by its full path, e.g. `{ reference: "/soc/plic@c000000" }`. */
+export interface Reference {
+  /** Full path of the node that is meant. */
+  readonly reference: string;
+}
+
+/** A memory-mapped device. */
+export interface Device {
+  /** Name for messages, e.g. `serial@10000000`. */
+  readonly name: string;
+  /** Length of its register block in bytes. */
+  readonly size: number;
+  /** Which accesses it answers; `{ min: 1, max: 8 }` where absent. */
+  readonly access?: AccessRule;
+  /** Reads a register. `offset` is aligned to `width`; the result is taken modulo 2^(8·width). */
+  read(offset: number, width: Width): number;
+  /** Writes a register. `value` is unsigned and fits `width`. */
+  write(offset: number, width: Width, value: number): void;
+  /** Back to the state after power-on. */
+  reset(): void;
+  /** All state that a later `restore` needs, as plain structured-cloneable data. */
+  snapshot(): unknown;
+  /** Puts back what `snapshot` gave. */
+  restore(state: unknown): void;
+}
