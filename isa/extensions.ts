@@ -1,0 +1,56 @@
+// The extensions there are, which ones bring which others, and the ISA string that names a set of them.
+
+/** Extensions that can be named; single letters are the manual's, lower-case names follow the unprivileged manual. */
+export const EXTENSIONS = [
+  ..."I M A F D C".split(" "),
+  ..."Zicsr Zifencei Zicntr Zihpm Zihintpause Zihintntl Zimop Zcmop Zicond".split(" "),
+  ..."Zalrsc Zaamo Zacas Zawrs Zca Zcb Zba Zbb Zbc Zbs Zbkb Zbkc Zbkx".split(" "),
+] as const as readonly Extension[];
+
+/** Name of an extension. */
+export type Extension =
+  | ("I" | "M" | "A" | "F" | "D" | "C")
+  | ("Zicsr" | "Zifencei" | "Zicntr" | "Zihpm" | "Zihintpause" | "Zihintntl" | "Zimop" | "Zcmop" | "Zicond")
+  | ("Zalrsc" | "Zaamo" | "Zacas" | "Zawrs" | "Zca" | "Zcb" | "Zba" | "Zbb" | "Zbc" | "Zbs" | "Zbkb" | "Zbkc" | "Zbkx");
+
+/** What an extension brings with it. */
+const IMPLIES: Partial<Record<Extension, readonly Extension[]>> = {
+  A: ["Zalrsc", "Zaamo"],
+  C: ["Zca"],
+  Zcb: ["Zca"],
+  Zcmop: ["Zca", "Zimop"],
+  Zacas: ["Zaamo"],
+  Zicntr: ["Zicsr"],
+  Zihpm: ["Zicsr"],
+};
+
+/** The set with everything that its members bring with them. */
+export function withImplied(extensions: Iterable<Extension>): Set<Extension> {
+  const all = new Set<Extension>();
+  const add = (name: Extension) => {
+    if (all.has(name)) return;
+    all.add(name);
+    for (const implied of IMPLIES[name] ?? []) add(implied);
+  };
+  for (const name of extensions) add(name);
+  return all;
+}
+
+/** Extensions whose name is only a part of a single letter that is present are left out of the string. */
+const PART_OF: Partial<Record<Extension, Extension>> = { Zalrsc: "A", Zaamo: "A", Zca: "C" };
+
+/** The order in which the manual lists Z extensions: by the letter after Z in this order, then by name. */
+const CATEGORIES = "imafdqlcbkjtpvh";
+
+/**
+ * The ISA naming string (unprivileged manual, "ISA Extension Naming Conventions"), e.g. `rv32imac_zicsr_zba`.
+ */
+export function isaString(xlen: 32 | 64, extensions: ReadonlySet<Extension>): string {
+  const letters = ["I", "M", "A", "F", "D", "C"].filter((letter) => extensions.has(letter as Extension));
+  const category = (name: string) => CATEGORIES.indexOf(name[1]!);
+  const others = [...extensions].filter((name) => {
+    const whole = PART_OF[name];
+    return name.length > 1 && !(whole !== undefined && extensions.has(whole));
+  }).map((name) => name.toLowerCase()).sort((a, b) => category(a) - category(b) || (a < b ? -1 : 1));
+  return `rv${xlen}${letters.join("").toLowerCase()}${others.map((name) => `_${name}`).join("")}`;
+}

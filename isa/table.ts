@@ -1,0 +1,39 @@
+// The instruction table: every instruction that hartbeat knows, once.
+
+import { type Definition, type Pattern, readPattern } from "./instruction.ts";
+import { RV_A } from "./rv_a.ts";
+import { RV_C } from "./rv_c.ts";
+import { RV_I } from "./rv_i.ts";
+import { RV_M } from "./rv_m.ts";
+import { ZICSR } from "./zicsr.ts";
+
+/** A definition with its pattern made ready. */
+export interface Instruction extends Definition {
+  /** Position in the table; the number by which decoded instructions name it. */
+  readonly id: number;
+  /** Its encoding. */
+  readonly encoding: Pattern;
+}
+
+/** All instructions, in the order of their ids. */
+export const INSTRUCTIONS: readonly Instruction[] = [
+  ...RV_I,
+  ...RV_M,
+  ...RV_A,
+  ...ZICSR,
+  ...RV_C,
+].map((definition, id) => ({ ...definition, id, encoding: readPattern(definition) }));
+
+const byName = new Map<string, Instruction[]>();
+for (const instruction of INSTRUCTIONS) {
+  const same = byName.get(instruction.name);
+  if (same === undefined) byName.set(instruction.name, [instruction]);
+  else same.push(instruction);
+}
+
+/** The instruction with a mnemonic for a register width. Throws if there is none: names come from the table itself. */
+export function instructionNamed(name: string, xlen: 32 | 64): Instruction {
+  const found = byName.get(name)?.find((entry) => entry.xlen === undefined || entry.xlen === xlen);
+  if (found === undefined) throw new Error(`no instruction ${name} for RV${xlen}`);
+  return found;
+}
