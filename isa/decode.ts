@@ -28,15 +28,19 @@ export function isCompressed(halfword: number): boolean {
 export class Decoder {
   /** 32 or 64. */
   readonly xlen: Xlen;
+  /** The extensions whose instructions exist. */
+  readonly extensions: ReadonlySet<Extension>;
   /** The instructions that exist here, by bits 6:2 (32-bit) or by quadrant and funct3 (16-bit). */
   #words: Instruction[][] = Array.from({ length: 32 }, () => []);
   #halfwords: Instruction[][] = Array.from({ length: 32 }, () => []);
 
   constructor(xlen: Xlen, extensions: ReadonlySet<Extension>) {
     this.xlen = xlen;
+    this.extensions = new Set(extensions);
     for (const instruction of INSTRUCTIONS) {
       if (instruction.xlen !== undefined && instruction.xlen !== xlen) continue;
       if (!instruction.extensions.some((name) => extensions.has(name))) continue;
+      if (instruction.requires !== undefined && !extensions.has(instruction.requires)) continue;
       const { length, mask, match } = instruction.encoding;
       if (length === 4) this.#words[(match >>> 2) & 31]!.push(instruction);
       else {

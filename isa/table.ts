@@ -5,7 +5,16 @@ import { RV_A } from "./rv_a.ts";
 import { RV_C } from "./rv_c.ts";
 import { RV_I } from "./rv_i.ts";
 import { RV_M } from "./rv_m.ts";
+import { ZBA } from "./zba.ts";
+import { ZBB } from "./zbb.ts";
+import { ZBC } from "./zbc.ts";
+import { ZBKB } from "./zbkb.ts";
+import { ZBKX } from "./zbkx.ts";
+import { ZBS } from "./zbs.ts";
+import { ZCB } from "./zcb.ts";
+import { ZICOND } from "./zicond.ts";
 import { ZICSR } from "./zicsr.ts";
+import { ZIMOP } from "./zimop.ts";
 
 /** A definition with its pattern made ready. */
 export interface Instruction extends Definition {
@@ -21,7 +30,16 @@ export const INSTRUCTIONS: readonly Instruction[] = [
   ...RV_M,
   ...RV_A,
   ...ZICSR,
+  ...ZICOND,
+  ...ZIMOP,
+  ...ZBA,
+  ...ZBB,
+  ...ZBC,
+  ...ZBS,
+  ...ZBKB,
+  ...ZBKX,
   ...RV_C,
+  ...ZCB,
 ].map((definition, id) => ({ ...definition, id, encoding: readPattern(definition) }));
 
 const byName = new Map<string, Instruction[]>();
