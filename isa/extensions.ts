@@ -5,18 +5,27 @@ export const EXTENSIONS = [
   ..."I M A F D C".split(" "),
   ..."Zicsr Zifencei Zicntr Zihpm Zihintpause Zihintntl Zimop Zcmop Zicond".split(" "),
   ..."Zalrsc Zaamo Zacas Zawrs Zca Zcb Zba Zbb Zbc Zbs Zbkb Zbkc Zbkx".split(" "),
+  ..."Zfh Zfhmin Zfa Zcf Zcd".split(" "),
 ] as const as readonly Extension[];
 
 /** Name of an extension. */
 export type Extension =
   | ("I" | "M" | "A" | "F" | "D" | "C")
   | ("Zicsr" | "Zifencei" | "Zicntr" | "Zihpm" | "Zihintpause" | "Zihintntl" | "Zimop" | "Zcmop" | "Zicond")
-  | ("Zalrsc" | "Zaamo" | "Zacas" | "Zawrs" | "Zca" | "Zcb" | "Zba" | "Zbb" | "Zbc" | "Zbs" | "Zbkb" | "Zbkc" | "Zbkx");
+  | ("Zalrsc" | "Zaamo" | "Zacas" | "Zawrs" | "Zca" | "Zcb" | "Zba" | "Zbb" | "Zbc" | "Zbs" | "Zbkb" | "Zbkc" | "Zbkx")
+  | ("Zfh" | "Zfhmin" | "Zfa" | "Zcf" | "Zcd");
 
 /** What an extension brings with it. */
 const IMPLIES: Partial<Record<Extension, readonly Extension[]>> = {
   A: ["Zalrsc", "Zaamo"],
   C: ["Zca"],
+  F: ["Zicsr"],
+  D: ["F"],
+  Zfh: ["Zfhmin"],
+  Zfhmin: ["F"],
+  Zfa: ["F"],
+  Zcf: ["Zca", "F"],
+  Zcd: ["Zca", "D"],
   Zcb: ["Zca"],
   Zcmop: ["Zca", "Zimop"],
   Zacas: ["Zaamo"],

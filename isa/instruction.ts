@@ -27,6 +27,20 @@ export type Format =
   | "none"
   | "amo" // rd, rs2, (rs1)
   | "lr" // rd, (rs1)
+  | "fload" // fd, imm(rs1)
+  | "fstore" // fs2, imm(rs1)
+  | "R4" // fd, fs1, fs2, fs3, rounding mode (imm)
+  | "fR" // fd, fs1, fs2, rounding mode (imm)
+  | "fR1" // fd, fs1, rounding mode (imm)
+  | "fsign" // fd, fs1, fs2
+  | "fcmp" // rd, fs1, fs2
+  | "fclass" // rd, fs1
+  | "fcvtx" // rd, fs1, rounding mode (imm)
+  | "fcvtf" // fd, rs1, rounding mode (imm)
+  | "fmvx" // rd, fs1
+  | "fmvf" // fd, rs1
+  | "fmvp" // fd, rs1, rs2
+  | "fli" // fd, number of a constant (imm)
   | "compressed"; // shown as what it expands to
 
 /** Base instruction that a compressed one stands for, with its operands. */

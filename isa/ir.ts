@@ -113,6 +113,15 @@ export interface SetX {
   readonly register: number;
   readonly value: Value;
 }
+/**
+ * Sets floating-point register `register` (0 to 31, or a field's number) to the 64 bits of `value`, which is NaN-boxed
+ * already where its format is narrower. Marks mstatus.FS dirty.
+ */
+export interface SetF {
+  readonly kind: "setF";
+  readonly register: number;
+  readonly value: Value;
+}
 /** Names a value that must be computed here, before registers change. */
 export interface Let {
   readonly kind: "let";
@@ -164,10 +173,23 @@ export interface Leave {
 }
 
 /** A statement of the intermediate representation. */
-export type Statement = SetX | Let | Load | Store | Call | Branch | Jump | JumpTo | Leave;
+export type Statement = SetX | SetF | Let | Load | Store | Call | Branch | Jump | JumpTo | Leave;
 
-/** Functions of the hart that return to the next instruction. */
-export type HartCall = "csr" | "loadReserved" | "storeConditional" | "compareAndSwap" | "fence";
+/**
+ * Functions of the hart that return to the next instruction. `floatEnabled` (no arguments or result) traps as an illegal
+ * instruction where mstatus.FS is Off; it is the first statement of every floating-point instruction. `float` (number of
+ * the operation in FLOAT_OPERATIONS of float.ts and rounding mode as the instruction holds it, i32; three i64 operands;
+ * i64 result) raises exception flags and traps as an illegal instruction where the rounding mode is dynamic and frm holds
+ * none. It marks mstatus.FS dirty if it changes fflags.
+ */
+export type HartCall =
+  | "csr"
+  | "loadReserved"
+  | "storeConditional"
+  | "compareAndSwap"
+  | "fence"
+  | "floatEnabled"
+  | "float";
 
 /** Functions of the hart after which execution goes on wherever the hart says. */
 export type HartLeave = "ecall" | "ebreak" | "mret" | "sret" | "wfi" | "wrs" | "fenceI" | "sfence" | "illegal";
@@ -246,6 +268,10 @@ export class Builder {
   /** Low 32 bits of an integer register. */
   w(register: number): Value {
     return this.wrap(this.x(register));
+  }
+  /** The 64 bits of a floating-point register (i64), NaN-boxed where they hold a narrower format. */
+  f(register: number): Value {
+    return new Value("f", "i64", null, null, null, register);
   }
   /** The immediate as an i32. */
   imm32(i: Operands): Value {
@@ -369,6 +395,16 @@ export class Builder {
     if (a.operation === "const") return this.i64(a.low, 0);
     return this.#unary("zeroExtend64", a, "i64");
   }
+  /** An i32 as an i64, whatever a register's width is, sign-extended. */
+  signExtend64(a: Value): Value {
+    if (a.type === "i64") return a;
+    return a.operation === "const" ? this.i64(a.low, a.low >> 31) : this.#unary("signExtend64", a, "i64");
+  }
+  /** An i32 as an i64, whatever a register's width is, zero-extended. */
+  zeroExtend64(a: Value): Value {
+    if (a.type === "i64") return a;
+    return a.operation === "const" ? this.i64(a.low, 0) : this.#unary("zeroExtend64", a, "i64");
+  }
   signExtend8(a: Value): Value {
     return this.#unary("signExtend8", this.wrap(a), "i32");
   }
@@ -409,6 +445,10 @@ export class Builder {
     if (register === 0) return;
     const whole = this.signExtend(value);
     this.#push({ kind: "setX", register, value: whole }, whole);
+  }
+  /** Sets a floating-point register to 64 bits (i64). */
+  setF(register: number, value: Value): void {
+    this.#push({ kind: "setF", register, value }, value);
   }
   /** Computes a value here and now. */
   let(value: Value): Value {
