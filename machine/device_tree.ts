@@ -110,6 +110,7 @@ class Writer {
   #view = new DataView(this.#bytes.buffer);
   length = 0;
 
+  /** Makes room, which may replace the buffer, so call it before touching the buffer. */
   #reserve(size: number): number {
     const at = this.length;
     this.length += size;
@@ -123,15 +124,18 @@ class Writer {
   }
 
   cell(value: number): void {
-    this.#view.setUint32(this.#reserve(4), value);
+    const at = this.#reserve(4);
+    this.#view.setUint32(at, value);
   }
 
   doubleCell(value: bigint): void {
-    this.#view.setBigUint64(this.#reserve(8), value);
+    const at = this.#reserve(8);
+    this.#view.setBigUint64(at, value);
   }
 
   raw(bytes: Uint8Array): void {
-    this.#bytes.set(bytes, this.#reserve(bytes.length));
+    const at = this.#reserve(bytes.length);
+    this.#bytes.set(bytes, at);
   }
 
   align(alignment: number): void {
