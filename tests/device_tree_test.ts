@@ -1,7 +1,7 @@
 // Device trees: what is written is what dtc reads, what is read is what was written, damage is refused.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -84,7 +84,7 @@ const noDtc = missing("dtc", "device-tree-compiler");
 
 test("dtc reads a built tree without warnings and shows every value", { skip: noDtc }, () => {
   const options = { memoryReservations: [{ address: 0x8000_0000n, size: 0x4_0000n }], bootHart: 3 };
-  const text = decompile(buildDeviceTree(board, options)).replaceAll(/\s+/g, " ");
+  const text = decompile(buildDeviceTree(board, options)).replaceAll(/\s+/g, " ").replaceAll("\\0", '", "');
   const expected = [
     "/memreserve/ 0x0000000080000000 0x0000000000040000;",
     "reg = <0x00 0x80000000 0x01 0x00>;",
@@ -324,11 +324,13 @@ test("QEMU's own device tree survives reading and writing", { skip: noQemu }, ()
     assert.equal(status, 0);
     const blob = new Uint8Array(readFileSync(file));
     const tree = parseDeviceTree(blob, file);
-    const text = (bytes: Uint8Array) =>
-      spawnSync("dtc", ["-q", "-I", "dtb", "-O", "dts", "-"], { input: bytes, encoding: "utf8" }).stdout;
-    const ours = text(buildDeviceTree(tree.root, tree));
+    const copy = join(folder, "copy.dtb");
+    writeFileSync(copy, buildDeviceTree(tree.root, tree));
+    const text = (path: string) =>
+      spawnSync("dtc", ["-q", "-I", "dtb", "-O", "dts", path], { encoding: "utf8" }).stdout;
+    const ours = text(copy);
     assert.ok(ours.includes("riscv,plic0"));
-    assert.equal(ours, text(blob));
+    assert.equal(ours, text(file));
   } finally {
     rmSync(folder, { recursive: true });
   }
