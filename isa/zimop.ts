@@ -1,6 +1,6 @@
 // Zimop and Zcmop: may-be-operations (unprivileged manual, chapter "Zimop"), which other extensions give a meaning.
 // Until one does, MOP.R.n and MOP.RR.n write 0 to rd, and C.MOP.n writes nothing. One entry stands for all n, which is in
-// the immediate.
+// the immediate. C.MOP.n is a short form of nothing.
 
 import type { Definition } from "./instruction.ts";
 
@@ -28,6 +28,6 @@ export const ZIMOP: readonly Definition[] = [
     format: "compressed",
     pattern: "01100iii10000001",
     immediate: "3:1",
-    expand: () => ({ name: "addi", operands: {} }),
+    semantics: () => {},
   },
 ];
