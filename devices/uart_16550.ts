@@ -334,8 +334,8 @@ export class Uart16550 implements Device {
     const state = this.#state;
     const ier = value & IER_MASK;
     // THR is always empty here, so enabling the interrupt raises it, also after an IIR read acknowledged it: the
-    // datasheet is silent, real ports do it and drivers rely on it. Only the bit's change counts, as in QEMU.
-    if ((ier ^ state.ier) & IER_THR_EMPTY) state.thrEmptyPending = (ier & IER_THR_EMPTY) !== 0;
+    // datasheet is silent, real ports do it and drivers rely on it. Only the bit's rise counts, as in QEMU.
+    if (ier & ~state.ier & IER_THR_EMPTY) state.thrEmptyPending = true;
     state.ier = ier;
     this.#update();
   }
