@@ -252,7 +252,7 @@ export function computational(x: FloatFormat): Definition[] {
     comparison(named("fle"), extension, x, "000"),
     comparison(named("flt"), extension, x, "001"),
     comparison(named("feq"), extension, x, "010"),
-    define(named("fclass"), extension, "fclass", `11100${fmt}00000sssss001ddddd1010011`, (b, i) => {
+    define(named("fclass"), extension, "fmvx", `11100${fmt}00000sssss001ddddd1010011`, (b, i) => {
       b.setX(i.rd, b.wrap(float(b, named("fclass"), b.i32(0), b.f(i.rs1))));
     }),
     ...INTEGERS.flatMap(({ suffix: integer, rs2, narrow }): Definition[] => {

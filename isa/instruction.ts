@@ -34,7 +34,6 @@ export type Format =
   | "fR1" // fd, fs1, rounding mode (imm)
   | "fsign" // fd, fs1, fs2
   | "fcmp" // rd, fs1, fs2
-  | "fclass" // rd, fs1
   | "fcvtx" // rd, fs1, rounding mode (imm)
   | "fcvtf" // fd, rs1, rounding mode (imm)
   | "fmvx" // rd, fs1
