@@ -80,7 +80,7 @@ const mebibyte = 0x100000;
 const deviceTreeLimit = 3072 * mebibyte;
 
 /** Bytes that QEMU keeps for a device tree that the board makes: they decide its address, not its size. */
-export const generatedDeviceTreeRoom = mebibyte;
+export const generatedDeviceTreeRoom: number = mebibyte;
 
 /** Bytes that QEMU keeps for a device tree from a file (`-dtb`) of `fileSize` bytes. */
 export function deviceTreeFileRoom(fileSize: number): number {

@@ -284,7 +284,19 @@ test("damage is told with its place", () => {
   };
   const named = 0x61 << 24;
   parseDeviceTree(tree(1, 0, 3, 0, 0, 1, named, 2, 2, 9), "good");
+  const field = (at: number, value: number) => {
+    const blob = tree(1, 0, 2, 9);
+    new DataView(blob.buffer).setUint32(at, value);
+    return blob;
+  };
   const cases: [Uint8Array, RegExp][] = [
+    [field(20, 15), /device tree version 15, readable as 16/],
+    [field(24, 18), /device tree version 17, readable as 18/],
+    [field(8, 54), /structure block at 0x36 to 0x46 is misaligned or outside/],
+    [field(36, 100), /structure block at 0x38 to 0x9c is misaligned or outside/],
+    [field(32, 4), /strings block at 0x48 lies outside of the tree's 75 bytes/],
+    [field(16, 44), /memory reservations at 0x2c are misaligned/],
+    [field(16, 64), /memory reservations at 0x40 are misaligned or have no end/],
     [new Uint8Array(100), /not a device tree blob/],
     [tree(9), /ends at 0x38 with nodes still open or none at all/],
     [tree(1, 0, 9), /ends at 0x40 with nodes still open/],

@@ -240,6 +240,9 @@ test("what lies outside of memory is refused with file, range and memory's range
       return true;
     });
   }
+  const last = (address: number) => boot({ bios: "none", loaders: [{ file: raw, address }] });
+  assert.equal(last(0x8800_0000 - 5000).patches.length, 1);
+  assert.throws(() => last(0x8800_0000 - 4999), LoadError);
   const flash = { name: "flash", address: 0x2000_0000, size: 0x400_0000 };
   const loaders = [{ file: raw, address: 0x2000_0000 }];
   assert.equal(boot({ bios: "none", otherMemory: [flash], loaders }).patches.length, 1);

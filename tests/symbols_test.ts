@@ -85,6 +85,8 @@ test("the innermost of nested functions wins, but no object in a function", () =
   const outer = functionOf("outer", 0x1000n, 0x100n);
   assert.equal(symbols(outer, functionOf("inner", 0x1010n, 0x10n)).format(0x1018n), "inner+0x8");
   assert.equal(symbols(outer, functionOf("inner", 0x1010n, 0x10n)).format(0x1028n), "outer+0x28");
+  const local = functionOf("local", 0x1010n, 0x10n, { binding: "local" });
+  assert.equal(symbols(outer, local).format(0x1018n), "local+0x8");
   const table = functionOf("table", 0x1010n, 0x10n, { type: "object" });
   assert.equal(symbols(outer, table).format(0x1018n), "outer+0x18");
 });
