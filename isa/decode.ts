@@ -28,6 +28,8 @@ export function isCompressed(halfword: number): boolean {
 export class Decoder {
   /** 32 or 64. */
   readonly xlen: Xlen;
+  /** Whether instructions may lie on any halfword (IALIGN = 16). */
+  readonly compressed: boolean;
   /** The extensions whose instructions exist. */
   readonly extensions: ReadonlySet<Extension>;
   /** The instructions that exist here, by bits 6:2 (32-bit) or by quadrant and funct3 (16-bit). */
@@ -36,6 +38,7 @@ export class Decoder {
 
   constructor(xlen: Xlen, extensions: ReadonlySet<Extension>) {
     this.xlen = xlen;
+    this.compressed = extensions.has("Zca");
     this.extensions = new Set(extensions);
     for (const instruction of INSTRUCTIONS) {
       if (instruction.xlen !== undefined && instruction.xlen !== xlen) continue;

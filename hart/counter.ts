@@ -1,0 +1,53 @@
+// The machine's count of executed instructions as the hart and generated code see it.
+
+/** Indices into `Count.state`, which generated code reads and writes. */
+export const REMAINING = 0, RECORD = 1, PAGE_OFFSET = 2, PC_HIGH = 3;
+
+/**
+ * Counts instructions. Running code counts down `state[REMAINING]`, the instructions that it may still execute including
+ * the current one; the count itself follows from where the slice ends.
+ */
+export class Count {
+  /** Words shared with generated code. */
+  readonly state: Int32Array = new Int32Array(16);
+  /** Count at the end of the running slice. */
+  #end = 0;
+  /** Cycles that passed while every hart waited. */
+  idle = 0;
+
+  /** Instructions begun before the current one. */
+  instructions(): number {
+    return this.#end - this.state[REMAINING]!;
+  }
+  /** Clock cycles: one per instruction, and those spent waiting. */
+  cycles(): number {
+    return this.instructions() + this.idle;
+  }
+  /** Starts a slice of `length` instructions (less than 2^31). */
+  start(length: number): void {
+    this.#end = this.instructions() + length;
+    this.state[REMAINING] = length;
+  }
+  /** Makes the running slice end at most `length` instructions from the start of the current one. */
+  limit(length: number): void {
+    const excess = this.state[REMAINING]! - Math.max(length, 1);
+    if (excess <= 0) return;
+    this.state[REMAINING]! -= excess;
+    this.#end -= excess;
+  }
+  /** Makes the running slice end after the current instruction. */
+  stop(): void {
+    this.limit(1);
+  }
+  /** Ends the slice now: what remains of it is not executed. */
+  end(): void {
+    this.#end = this.instructions();
+    this.state[REMAINING] = 0;
+  }
+  /** Puts the count back to an earlier value (restoring a snapshot). */
+  restore(instructions: number, idle: number): void {
+    this.state[REMAINING] = 0;
+    this.#end = instructions;
+    this.idle = idle;
+  }
+}

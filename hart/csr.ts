@@ -1,0 +1,274 @@
+// The control and status registers of a hart: what each holds, which of its bits can be written and what a write does.
+// Numbers and names come from isa/csr_names.ts; this table says what exists (privileged manual, chapter "Machine-Level ISA").
+
+import { CSR_NUMBERS } from "../isa/csr_names.ts";
+import type { Extension } from "../isa/extensions.ts";
+import type { Xlen } from "../isa/instruction.ts";
+import { HIGH } from "../isa/pair.ts";
+import type { HardwareCounter } from "./hardware_counter.ts";
+import type { Hart } from "./hart.ts";
+import { MSTATUS } from "./status.ts";
+import { MACHINE, USER } from "./trap.ts";
+
+/** Numbers of the CSRs whose words the hart works on directly. */
+export const CSR: Readonly<Record<string, number>> & {
+  readonly mstatus: number;
+  readonly mtvec: number;
+  readonly mepc: number;
+  readonly mcause: number;
+  readonly mtval: number;
+  readonly mie: number;
+  readonly mip: number;
+  readonly mcounteren: number;
+  readonly mcountinhibit: number;
+} = CSR_NUMBERS as never;
+
+/** What stands behind a CSR number. */
+export interface CsrEntry {
+  /** Value: low half, with the high half in HIGH[0]. */
+  read(hart: Hart): number;
+  /** Writes what can be written (WARL) and does what follows from it. On RV32 `high` is meaningless. */
+  write(hart: Hart, low: number, high: number): void;
+  /** False if the access is illegal for a reason other than privilege and number. */
+  allowed?(hart: Hart, writes: boolean): boolean;
+}
+
+/** Writable bits of a plain register. */
+interface Mask {
+  readonly low: number;
+  readonly high: number;
+}
+
+const ALL: Mask = { low: -1, high: -1 };
+
+/** A register of the hart's own words; `after` does what follows from a write. */
+function plain(name: string, mask: Mask, after?: (hart: Hart) => void): [string, CsrEntry] {
+  const at = 2 * CSR_NUMBERS[name]!;
+  return [name, {
+    read: (hart) => {
+      HIGH[0] = hart.csrs[at + 1]!;
+      return hart.csrs[at]!;
+    },
+    write: (hart, low, high) => {
+      hart.csrs[at] = hart.csrs[at]! & ~mask.low | low & mask.low;
+      if (hart.xlen === 64) hart.csrs[at + 1] = hart.csrs[at + 1]! & ~mask.high | high & mask.high;
+      after?.(hart);
+    },
+  }];
+}
+
+/** The upper word of a 64-bit register, which RV32 reaches by a number of its own. */
+function upper(name: string, of: string, mask: number, after?: (hart: Hart) => void): [string, CsrEntry] {
+  const at = 2 * CSR_NUMBERS[of]! + 1;
+  return [name, {
+    read: (hart) => hart.csrs[at]!,
+    write: (hart, low) => {
+      hart.csrs[at] = hart.csrs[at]! & ~mask | low & mask;
+      after?.(hart);
+    },
+  }];
+}
+
+/** A register whose value never changes. */
+function constant(
+  name: string,
+  low: (hart: Hart) => number,
+  high: (hart: Hart) => number = () => 0,
+): [string, CsrEntry] {
+  return [name, {
+    read: (hart) => {
+      HIGH[0] = high(hart);
+      return low(hart);
+    },
+    write: () => {},
+  }];
+}
+
+function counter(name: string, which: (hart: Hart) => HardwareCounter): [string, CsrEntry][] {
+  return [
+    [name, {
+      read: (hart) => which(hart).read(),
+      write: (hart, low, high) => {
+        if (hart.xlen === 32) {
+          which(hart).read();
+          high = HIGH[0]!;
+        }
+        which(hart).write(low, high);
+      },
+    }],
+    [`${name}h`, {
+      read: (hart) => {
+        which(hart).read();
+        return HIGH[0]!;
+      },
+      write: (hart, low) => {
+        // The other half keeps the value that it has for this instruction.
+        which(hart).write(which(hart).read(), low);
+      },
+    }],
+  ];
+}
+
+/** A user-mode view of a counter: readable below M-mode where mcounteren says so. */
+function shadow(name: string, of: CsrEntry, bit: number): [string, CsrEntry] {
+  return [name, {
+    read: (hart) => of.read(hart),
+    write: () => {},
+    allowed: (hart) => hart.privilege === MACHINE || (hart.csrs[2 * CSR.mcounteren]! & 1 << bit) !== 0,
+  }];
+}
+
+/** misa: MXL and a letter for each single-letter extension, with U for user mode. Hardwired, as WARL allows. */
+function misa(hart: Hart): number {
+  let letters = 1 << 20;
+  for (const name of hart.extensions) if (name.length === 1) letters |= 1 << (name.charCodeAt(0) - 65);
+  if (["Zba", "Zbb", "Zbs"].every((name) => hart.extensions.has(name as Extension))) letters |= 1 << 1;
+  return letters;
+}
+
+const MSTATUS_WRITABLE = MSTATUS.MIE | MSTATUS.MPIE | MSTATUS.MPP | MSTATUS.MPRV | MSTATUS.TW;
+
+function mstatus(): [string, CsrEntry] {
+  const at = 2 * CSR.mstatus;
+  return ["mstatus", {
+    read: (hart) => {
+      HIGH[0] = hart.csrs[at + 1]!;
+      return hart.csrs[at]!;
+    },
+    write: (hart, low) => {
+      let mask = MSTATUS_WRITABLE;
+      // MPP is WARL: a level that is not there leaves it as it was.
+      const mpp = (low & MSTATUS.MPP) >>> MSTATUS.MPP_SHIFT;
+      if (mpp !== MACHINE && mpp !== USER) mask &= ~MSTATUS.MPP;
+      hart.csrs[at] = hart.csrs[at]! & ~mask | low & mask;
+      hart.interruptsChanged();
+    },
+  }];
+}
+
+/** mtvec: direct or vectored mode, base aligned to 4 bytes. A reserved mode keeps the old one. */
+function mtvec(): [string, CsrEntry] {
+  const at = 2 * CSR.mtvec;
+  const [name, entry] = plain("mtvec", ALL);
+  return [name, {
+    ...entry,
+    write: (hart, low, high) => {
+      entry.write(hart, (low & 2) !== 0 ? low & ~3 | hart.csrs[at]! & 3 : low, high);
+    },
+  }];
+}
+
+function mepc(): [string, CsrEntry] {
+  const [name, entry] = plain("mepc", ALL);
+  return [name, {
+    ...entry,
+    write: (hart, low, high) => entry.write(hart, low & -hart.instructionAlignment, high),
+  }];
+}
+
+/** mcountinhibit: CY and IR; the hardware performance counters do not count anyway. */
+function mcountinhibit(): [string, CsrEntry] {
+  const at = 2 * CSR.mcountinhibit;
+  return plain("mcountinhibit", { low: 0b101, high: 0 }, (hart) => {
+    hart.mcycle.inhibited = (hart.csrs[at]! & 1) !== 0;
+    hart.minstret.inhibited = (hart.csrs[at]! & 4) !== 0;
+  });
+}
+
+/** Everything that a hart with machine and user mode has; `h` registers are only for RV32. */
+function machineLevel(xlen: Xlen, extensions: ReadonlySet<Extension>): [string, CsrEntry][] {
+  const zero = () => 0;
+  const cycle = counter("mcycle", (hart) => hart.mcycle);
+  const instret = counter("minstret", (hart) => hart.minstret);
+  const numbered = Array.from({ length: 29 }, (_, k) => k + 3);
+  const timeLow: CsrEntry = {
+    read: (hart) => {
+      HIGH[0] = hart.time.timeHigh();
+      return hart.time.timeLow();
+    },
+    write: () => {},
+  };
+  const timeHigh: CsrEntry = { read: (hart) => hart.time.timeHigh(), write: () => {} };
+  const zeroEntry: CsrEntry = constant("", zero)[1];
+
+  const entries: [string, CsrEntry][] = [
+    constant("mvendorid", zero),
+    constant("marchid", zero),
+    constant("mimpid", zero),
+    constant("mhartid", (hart) => hart.id),
+    constant("mconfigptr", zero),
+    mstatus(),
+    xlen === 32 ? constant("misa", (hart) => misa(hart) | 1 << 30) : constant("misa", misa, () => 2 << 30),
+    plain("mie", { low: 1 << 3 | 1 << 7 | 1 << 11, high: 0 }, (hart) => hart.interruptsChanged()),
+    // MSIP, MTIP and MEIP are wires: software cannot write them here.
+    ["mip", {
+      read: (hart) => {
+        HIGH[0] = 0;
+        return hart.pending();
+      },
+      write: () => {},
+    }],
+    mtvec(),
+    plain("mcounteren", { low: -1, high: 0 }),
+    plain("menvcfg", { low: 1, high: 0 }), // FIOM
+    mcountinhibit(),
+    plain("mscratch", ALL),
+    mepc(),
+    plain("mcause", ALL),
+    plain("mtval", ALL),
+    ...cycle,
+    ...instret,
+    ...numbered.flatMap((n): [string, CsrEntry][] => [
+      [`mhpmcounter${n}`, zeroEntry],
+      [`mhpmcounter${n}h`, zeroEntry],
+      [`mhpmevent${n}`, zeroEntry],
+    ]),
+    // No triggers: tselect holds only 0, and a tdata1 of type 0 says that there is none (debug manual, "Enumeration").
+    constant("tselect", zero),
+    constant("tdata1", zero),
+    constant("tdata2", zero),
+    constant("tdata3", zero),
+    constant("tinfo", () => 1),
+  ];
+  if (xlen === 32) entries.push(upper("mstatush", "mstatus", 0), upper("menvcfgh", "menvcfg", 0));
+  if (extensions.has("Zicntr")) {
+    entries.push(
+      shadow("cycle", cycle[0]![1], 0),
+      shadow("cycleh", cycle[1]![1], 0),
+      shadow("time", timeLow, 1),
+      shadow("timeh", timeHigh, 1),
+      shadow("instret", instret[0]![1], 2),
+      shadow("instreth", instret[1]![1], 2),
+    );
+  }
+  if (extensions.has("Zihpm")) {
+    for (const n of numbered) {
+      entries.push(shadow(`hpmcounter${n}`, zeroEntry, n), shadow(`hpmcounter${n}h`, zeroEntry, n));
+    }
+  }
+  return entries;
+}
+
+/** RV32's numbers for upper halves. */
+const UPPER_HALF = /^(m?(cycle|instret|time|hpmcounter\d+)|mstatus|menvcfg)h$/;
+
+/** The CSRs of a hart, by number. */
+export function csrEntries(xlen: Xlen, extensions: ReadonlySet<Extension>): (CsrEntry | undefined)[] {
+  const table = new Array<CsrEntry | undefined>(4096).fill(undefined);
+  if (!extensions.has("Zicsr")) return table;
+  for (const [name, entry] of machineLevel(xlen, extensions)) {
+    if (xlen === 64 && UPPER_HALF.test(name)) continue;
+    const number = CSR_NUMBERS[name];
+    if (number === undefined) throw new Error(`CSR ${name} has no number`);
+    table[number] = entry;
+  }
+  return table;
+}
+
+/** Sets the CSRs to their reset values: all 0 but for the fields that are read-only and not 0. */
+export function resetCsrs(hart: Hart): void {
+  hart.csrs.fill(0);
+  if (hart.xlen === 64) hart.csrs[2 * CSR.mstatus + 1] = 2; // UXL
+  hart.mcycle.reset();
+  hart.minstret.reset();
+}

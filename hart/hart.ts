@@ -1,0 +1,341 @@
+// One hardware thread: its architectural state and what traps, returns from traps and waiting do to it.
+
+import { type Extension, withImplied } from "../isa/extensions.ts";
+import type { Xlen } from "../isa/instruction.ts";
+import type { Count } from "./counter.ts";
+import { HIGH } from "../isa/pair.ts";
+import { CSR, csrEntries, type CsrEntry, resetCsrs } from "./csr.ts";
+import { HardwareCounter } from "./hardware_counter.ts";
+import type { PhysicalMemory } from "./memory.ts";
+import { MSTATUS } from "./status.ts";
+import { CAUSE, type Exception, INTERRUPT, MACHINE, PRIVILEGE_LETTERS, raise, USER } from "./trap.ts";
+
+/** Number of the register that writes to x0 go to. */
+export const SINK = 32;
+
+/** The order in which simultaneous interrupts are taken (privileged manual, "Machine Interrupt Registers"). */
+const INTERRUPT_ORDER = [
+  INTERRUPT.machineExternal,
+  INTERRUPT.machineSoftware,
+  INTERRUPT.machineTimer,
+  INTERRUPT.supervisorExternal,
+  INTERRUPT.supervisorSoftware,
+  INTERRUPT.supervisorTimer,
+];
+
+/** Where the `time` CSR comes from: the CLINT's mtime. */
+export interface TimeSource {
+  /** Low half of mtime as an int32. */
+  timeLow(): number;
+  /** High half of mtime as an int32. */
+  timeHigh(): number;
+}
+
+/** What a trap was, for whoever wants to know (logs, hooks, failure reports). */
+export interface TrapRecord {
+  readonly cause: number;
+  readonly interrupt: boolean;
+  readonly pcLow: number;
+  readonly pcHigh: number;
+  readonly valueLow: number;
+  readonly valueHigh: number;
+  readonly fromPrivilege: number;
+  readonly toPrivilege: number;
+}
+
+/** What a hart is made of. */
+export interface HartOptions {
+  readonly id: number;
+  readonly xlen: Xlen;
+  readonly extensions: Iterable<Extension>;
+  readonly count: Count;
+  readonly memory: PhysicalMemory;
+}
+
+/** A hart. Wide values are pairs of int32: fields `…Low` and `…High`. */
+export class Hart {
+  /** mhartid. */
+  readonly id: number;
+  readonly xlen: Xlen;
+  readonly extensions: ReadonlySet<Extension>;
+  readonly count: Count;
+  readonly memory: PhysicalMemory;
+  /**
+   * Integer registers: word n of x[n] on RV32, words 2n (low) and 2n+1 on RV64. Longer than that, so that an index of one
+   * byte is always inside and V8 needs no bounds check. x0 stays 0; `SINK` takes writes to it.
+   */
+  readonly x: Int32Array = new Int32Array(288);
+  /** Floating-point registers f0 to f31: words 2n (low) and 2n+1. */
+  readonly f: Int32Array = new Int32Array(288);
+  /** Words of the plain CSRs: 2·number (low) and 2·number+1. */
+  readonly csrs: Int32Array = new Int32Array(2 * 4096);
+  /** What exists at each CSR number. */
+  readonly csrTable: readonly (CsrEntry | undefined)[];
+  /** Program counter between instructions. */
+  pcLow = 0;
+  pcHigh = 0;
+  /** Current privilege level: 0 U, 1 S, 3 M. */
+  privilege: number = MACHINE;
+  /** Interrupt wires from outside, as bits of mip. */
+  lines = 0;
+  /** True from WFI until an interrupt is pending. */
+  waiting = false;
+  /** Address of the reservation of LR, or -1. */
+  reservation = -1;
+  readonly mcycle: HardwareCounter;
+  readonly minstret: HardwareCounter;
+  /** Instructions that were counted but trapped, so did not retire. */
+  trapped = 0;
+  /** mtime, once there is a CLINT. */
+  time: TimeSource = { timeLow: () => 0, timeHigh: () => 0 };
+  /** Called at every trap taken. */
+  onTrap: ((trap: TrapRecord) => void) | null = null;
+  /** Called when something changed that compiled or decoded code depends on (fence.i, privilege, translation). */
+  onFetchChange: () => void = () => {};
+
+  constructor(options: HartOptions) {
+    this.id = options.id;
+    this.xlen = options.xlen;
+    this.extensions = withImplied(options.extensions);
+    this.count = options.count;
+    this.memory = options.memory;
+    this.mcycle = new HardwareCounter(() => this.count.cycles());
+    this.minstret = new HardwareCounter(() => this.count.instructions() - this.trapped);
+    this.csrTable = csrEntries(this.xlen, this.extensions);
+    this.reset();
+  }
+
+  /** Alignment of instructions in bytes (IALIGN / 8). */
+  get instructionAlignment(): 2 | 4 {
+    return this.extensions.has("Zca") ? 2 : 4;
+  }
+
+  /** Reset state (privileged manual, "Reset"); registers are cleared. The machine sets pc. */
+  reset(): void {
+    this.x.fill(0);
+    this.f.fill(0);
+    this.privilege = MACHINE;
+    this.waiting = false;
+    this.reservation = -1;
+    this.trapped = 0;
+    resetCsrs(this);
+    this.onFetchChange();
+  }
+
+  // Registers as scripts see them.
+
+  /** Value of an integer register, unsigned. */
+  readX(n: number): bigint {
+    if (this.xlen === 32) return BigInt(this.x[n]! >>> 0);
+    return BigInt(this.x[2 * n + 1]! >>> 0) << 32n | BigInt(this.x[2 * n]! >>> 0);
+  }
+  /** Sets an integer register; x0 stays 0. The value is taken modulo 2^XLEN. */
+  writeX(n: number, value: bigint): void {
+    if (n === 0) return;
+    if (this.xlen === 32) this.x[n] = Number(BigInt.asIntN(32, value));
+    else {
+      this.x[2 * n] = Number(BigInt.asIntN(32, value));
+      this.x[2 * n + 1] = Number(BigInt.asIntN(32, value >> 32n));
+    }
+  }
+  /** Program counter, unsigned. */
+  get pc(): bigint {
+    const low = BigInt(this.pcLow >>> 0);
+    return this.xlen === 32 ? low : BigInt(this.pcHigh >>> 0) << 32n | low;
+  }
+  set pc(value: bigint) {
+    this.setPc(Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
+    this.waiting = false;
+  }
+  setPc(low: number, high: number): void {
+    this.pcLow = low;
+    this.pcHigh = this.xlen === 32 ? 0 : high;
+  }
+
+  // CSRs.
+
+  /** mip: the wires and the bits that software set. */
+  pending(): number {
+    return this.lines | this.csrs[2 * CSR.mip]!;
+  }
+
+  /** Drives an interrupt wire; `bit` is the interrupt's code. */
+  setLine(bit: number, level: boolean): void {
+    const lines = level ? this.lines | 1 << bit : this.lines & ~(1 << bit);
+    if (lines === this.lines) return;
+    this.lines = lines;
+    if (level) this.interruptsChanged();
+  }
+
+  /** To be called when an interrupt may have become takeable: it is taken before the next instruction. */
+  interruptsChanged(): void {
+    if ((this.pending() & this.csrs[2 * CSR.mie]!) !== 0) this.count.stop();
+  }
+
+  /**
+   * Executes a CSR instruction: `operation` 1 write, 2 set, 3 clear. Returns the old value (its high half in HIGH[0]) if
+   * `reads`. Raises an illegal-instruction exception where the CSR does not exist or the privilege does not suffice.
+   */
+  csr(operation: number, number: number, low: number, high: number, reads: number, writes: number): number {
+    const entry = this.csrTable[number];
+    if (
+      entry === undefined || (number >> 8 & 3) > this.privilege || (writes !== 0 && number >> 10 === 3) ||
+      (entry.allowed !== undefined && !entry.allowed(this, writes !== 0))
+    ) raise(CAUSE.illegalInstruction, 0, 0);
+    // A write never depends on whether the old value is wanted, except that a read must have no side effects then.
+    const oldLow = reads !== 0 || operation !== 1 ? entry.read(this) : 0;
+    const oldHigh = HIGH[0]!;
+    if (writes !== 0) {
+      if (operation === 2) low |= oldLow, high |= oldHigh;
+      else if (operation === 3) low = oldLow & ~low, high = oldHigh & ~high;
+      entry.write(this, low, high);
+    }
+    HIGH[0] = oldHigh;
+    return oldLow;
+  }
+
+  /** Value of a CSR by number, without side effects or checks; undefined where it does not exist. */
+  readCsr(number: number): bigint | undefined {
+    const entry = this.csrTable[number];
+    if (entry === undefined) return undefined;
+    const low = entry.read(this);
+    return this.xlen === 32 ? BigInt(low >>> 0) : BigInt(HIGH[0]! >>> 0) << 32n | BigInt(low >>> 0);
+  }
+  /** Writes a CSR by number as CSRRW in M-mode would; false where it does not exist or is read-only. */
+  writeCsr(number: number, value: bigint): boolean {
+    const entry = this.csrTable[number];
+    if (entry === undefined || number >> 10 === 3) return false;
+    entry.write(this, Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
+    return true;
+  }
+
+  // Traps.
+
+  /** Takes an exception raised by the instruction at `pc`. */
+  exception(e: Exception, pcLow: number, pcHigh: number): void {
+    this.trapped++;
+    this.#trap(e.cause, false, pcLow, pcHigh, e.valueLow, e.valueHigh);
+  }
+
+  /** Takes the pending enabled interrupt of highest priority, if any. Ends waiting if one is pending and enabled. */
+  takeInterrupt(): boolean {
+    const ready = this.pending() & this.csrs[2 * CSR.mie]!;
+    if (ready === 0) return false;
+    this.waiting = false;
+    const enabled = this.privilege < MACHINE || (this.csrs[2 * CSR.mstatus]! & MSTATUS.MIE) !== 0;
+    if (!enabled) return false;
+    for (const code of INTERRUPT_ORDER) {
+      if ((ready & 1 << code) === 0) continue;
+      this.#trap(code, true, this.pcLow, this.pcHigh, 0, 0);
+      return true;
+    }
+    return false;
+  }
+
+  #trap(
+    cause: number,
+    interrupt: boolean,
+    pcLow: number,
+    pcHigh: number,
+    valueLow: number,
+    valueHigh: number,
+  ): void {
+    const c = this.csrs, from = this.privilege;
+    const top = interrupt ? 1 << 31 : 0;
+    c[2 * CSR.mepc] = pcLow, c[2 * CSR.mepc + 1] = pcHigh;
+    c[2 * CSR.mcause] = this.xlen === 32 ? cause | top : cause;
+    c[2 * CSR.mcause + 1] = this.xlen === 32 ? 0 : top;
+    c[2 * CSR.mtval] = valueLow, c[2 * CSR.mtval + 1] = this.xlen === 32 ? 0 : valueHigh;
+    let status = c[2 * CSR.mstatus]!;
+    const enabled = (status & MSTATUS.MIE) !== 0;
+    status &= ~(MSTATUS.MIE | MSTATUS.MPIE | MSTATUS.MPP);
+    c[2 * CSR.mstatus] = status | (enabled ? MSTATUS.MPIE : 0) | from << MSTATUS.MPP_SHIFT;
+    const base = c[2 * CSR.mtvec]!;
+    const low = base & ~3, offset = interrupt && (base & 1) !== 0 ? 4 * cause : 0;
+    this.setPrivilege(MACHINE);
+    this.waiting = false;
+    this.setPc((low + offset) | 0, c[2 * CSR.mtvec + 1]! + ((low >>> 0) + offset > 0xffffffff ? 1 : 0));
+    if (this.onTrap !== null) {
+      this.onTrap({
+        cause,
+        interrupt,
+        pcLow,
+        pcHigh,
+        valueLow,
+        valueHigh,
+        fromPrivilege: from,
+        toPrivilege: MACHINE,
+      });
+    }
+  }
+
+  /** Changes the privilege level. */
+  setPrivilege(privilege: number): void {
+    if (privilege === this.privilege) return;
+    this.privilege = privilege;
+    this.onFetchChange();
+  }
+
+  /** Letter of the current privilege level. */
+  get privilegeLetter(): string {
+    return PRIVILEGE_LETTERS[this.privilege]!;
+  }
+
+  // Instructions after which execution goes on where the hart says. Each gets the addresses of the instruction and of the
+  // one that follows.
+
+  /** A jump to an address that is not a multiple of IALIGN. */
+  misalignedFetch(low: number, high: number): void {
+    raise(CAUSE.instructionMisaligned, low, high);
+  }
+  /** FENCE: memory is ordered as it is. */
+  fence(): void {}
+  ecall(): void {
+    raise(CAUSE.ecallFromU + this.privilege, 0, 0);
+  }
+  ebreak(pcLow: number, pcHigh: number): void {
+    raise(CAUSE.breakpoint, pcLow, pcHigh);
+  }
+  illegal(): void {
+    raise(CAUSE.illegalInstruction, 0, 0);
+  }
+  mret(): void {
+    if (this.privilege < MACHINE) raise(CAUSE.illegalInstruction, 0, 0);
+    const c = this.csrs, status = c[2 * CSR.mstatus]!;
+    const to = (status & MSTATUS.MPP) >>> MSTATUS.MPP_SHIFT;
+    let next = status & ~(MSTATUS.MIE | MSTATUS.MPP) | MSTATUS.MPIE;
+    if ((status & MSTATUS.MPIE) !== 0) next |= MSTATUS.MIE;
+    if (to !== MACHINE) next &= ~MSTATUS.MPRV;
+    c[2 * CSR.mstatus] = next;
+    this.setPrivilege(to === MACHINE ? MACHINE : to === USER ? USER : to);
+    this.setPc(c[2 * CSR.mepc]!, c[2 * CSR.mepc + 1]!);
+    this.interruptsChanged();
+  }
+  sret(): void {
+    raise(CAUSE.illegalInstruction, 0, 0);
+  }
+  sfence(): void {
+    raise(CAUSE.illegalInstruction, 0, 0);
+  }
+  wfi(_pcLow: number, _pcHigh: number, nextLow: number, nextHigh: number): void {
+    if (this.privilege < MACHINE && (this.csrs[2 * CSR.mstatus]! & MSTATUS.TW) !== 0) {
+      raise(CAUSE.illegalInstruction, 0, 0);
+    }
+    this.setPc(nextLow, nextHigh);
+    // Pending and locally enabled interrupts end the wait whether or not they can be taken.
+    if ((this.pending() & this.csrs[2 * CSR.mie]!) !== 0) return;
+    this.waiting = true;
+    this.count.stop();
+  }
+  /** WRS.NTO (0) and WRS.STO (1): with the other harts standing still, the reservation cannot change while waiting. */
+  wrs(_pcLow: number, _pcHigh: number, nextLow: number, nextHigh: number, short: number): void {
+    if (short === 0 && this.privilege < MACHINE && (this.csrs[2 * CSR.mstatus]! & MSTATUS.TW) !== 0) {
+      raise(CAUSE.illegalInstruction, 0, 0);
+    }
+    this.setPc(nextLow, nextHigh);
+  }
+  fenceI(_pcLow: number, _pcHigh: number, nextLow: number, nextHigh: number): void {
+    // Writes to code are seen at once, so there is nothing to synchronise.
+    this.setPc(nextLow, nextHigh);
+  }
+}

@@ -1,0 +1,95 @@
+// Loads and stores that the fast paths of generated code do not handle: devices, misaligned addresses, watched lines,
+// and the atomic instructions.
+
+import { HIGH } from "../isa/pair.ts";
+import { type Hart, SINK } from "./hart.ts";
+import { CAUSE, raise } from "./trap.ts";
+
+/** Bits of an access code beside the number of bytes. */
+export const SIGN_EXTENDS = 16, AMO = 32;
+
+/** Does the memory accesses of a hart. Addresses are pairs; values of 8 bytes have their high half in HIGH[0]. */
+export class LoadStoreUnit {
+  #hart: Hart;
+
+  constructor(hart: Hart) {
+    this.#hart = hart;
+  }
+
+  /** Physical address of an access. */
+  #physical(low: number, high: number): number {
+    return (high >>> 0) * 4294967296 + (low >>> 0);
+  }
+
+  /** Loads; `code` is the number of bytes plus `SIGN_EXTENDS` plus `AMO`. Raises access faults and, for AMOs, misalignment. */
+  load(code: number, low: number, high: number): number {
+    const size = code & 15;
+    if ((code & AMO) !== 0) this.#checkAtomic(size, low, high);
+    const { memory } = this.#hart;
+    const value = memory.read(this.#physical(low, high), size);
+    if (memory.fault) raise((code & AMO) !== 0 ? CAUSE.storeAccess : CAUSE.loadAccess, low, high);
+    if ((code & SIGN_EXTENDS) === 0) return value;
+    return size === 1 ? value << 24 >> 24 : value << 16 >> 16;
+  }
+
+  /** Stores. */
+  store(code: number, low: number, high: number, value: number, valueHigh: number): void {
+    const { memory } = this.#hart;
+    memory.write(this.#physical(low, high), code & 15, value, valueHigh);
+    if (memory.fault) raise(CAUSE.storeAccess, low, high);
+  }
+
+  /** Atomic accesses must be aligned, and only main memory supports them (privileged manual, "Atomicity PMAs"). */
+  #checkAtomic(size: number, low: number, high: number): void {
+    if ((low & (size - 1)) !== 0) raise(CAUSE.storeMisaligned, low, high);
+    if (!this.#hart.memory.isRam(this.#physical(low, high), size)) raise(CAUSE.storeAccess, low, high);
+  }
+
+  /** LR: loads and reserves the address. */
+  loadReserved(size: number, low: number, high: number): number {
+    if ((low & (size - 1)) !== 0) raise(CAUSE.loadMisaligned, low, high);
+    const { memory } = this.#hart, physical = this.#physical(low, high);
+    if (!memory.isRam(physical, size)) raise(CAUSE.loadAccess, low, high);
+    const value = memory.read(physical, size);
+    this.#hart.reservation = physical;
+    if (size === 4) HIGH[0] = value >> 31;
+    return value;
+  }
+
+  /** SC: stores if the reservation is still there; 0 if it did, else 1. Any SC ends the reservation. */
+  storeConditional(size: number, low: number, high: number, value: number, valueHigh: number): number {
+    this.#checkAtomic(size, low, high);
+    const { memory } = this.#hart, physical = this.#physical(low, high);
+    const reserved = this.#hart.reservation === physical;
+    this.#hart.reservation = -1;
+    if (!reserved) return 1;
+    memory.write(physical, size, value, valueHigh);
+    return 0;
+  }
+
+  /**
+   * AMOCAS: compares memory with register rd (a pair of registers where the size is twice XLEN) and stores rs2 if equal;
+   * rd gets what was in memory. A pair that starts at x0 reads as 0 and is not written.
+   */
+  compareAndSwap(size: number, low: number, high: number, rd: number, rs2: number): void {
+    this.#checkAtomic(size, low, high);
+    const { memory, x, xlen } = this.#hart, physical = this.#physical(low, high);
+    if (rd === SINK) rd = 0;
+    const words = size / 4, wordsPerRegister = xlen / 32;
+    const at = (register: number, word: number) => {
+      if (register === 0) return 0;
+      return x[register * wordsPerRegister + word]!;
+    };
+    const old: number[] = [];
+    let equal = true;
+    for (let word = 0; word < words; word++) {
+      const value = memory.read(physical + 4 * word, 4);
+      old.push(value);
+      if (value !== at(rd, word)) equal = false;
+    }
+    if (equal) { for (let word = 0; word < words; word++) memory.write(physical + 4 * word, 4, at(rs2, word), 0); }
+    if (rd === 0) return;
+    for (let word = 0; word < words; word++) x[rd * wordsPerRegister + word] = old[word]!;
+    if (xlen === 64 && words === 1) x[2 * rd + 1] = old[0]! >> 31;
+  }
+}

@@ -1,0 +1,72 @@
+// What a hart and its translator see of physical memory: one main RAM with direct views, and everything else behind
+// two functions.
+
+/**
+ * Main memory. Its bytes can be reached through views of every width; generated code does, so nothing here moves after
+ * creation. `lines` has one byte per 64 bytes of RAM, not 0 where a write must be noticed.
+ */
+export class Ram {
+  /** Physical address of the first byte; a multiple of 4096 below 2^32. */
+  readonly base: number;
+  /** Bytes; a multiple of 4096, at most 2^31. */
+  readonly size: number;
+  readonly u8: Uint8Array;
+  readonly i8: Int8Array;
+  readonly u16: Uint16Array;
+  readonly i16: Int16Array;
+  readonly i32: Int32Array;
+  /** Per 64-byte line: bits of `Watch`. */
+  readonly lines: Uint8Array;
+
+  constructor(base: number, size: number) {
+    this.base = base;
+    this.size = size;
+    const buffer = new ArrayBuffer(size);
+    this.u8 = new Uint8Array(buffer);
+    this.i8 = new Int8Array(buffer);
+    this.u16 = new Uint16Array(buffer);
+    this.i16 = new Int16Array(buffer);
+    this.i32 = new Int32Array(buffer);
+    this.lines = new Uint8Array(size >>> LINE_SHIFT);
+  }
+}
+
+/** log2 of the bytes in a line. */
+export const LINE_SHIFT = 6;
+
+/** Why a line of RAM is watched; bits. */
+export const WATCH = {
+  /** The interpreter holds decoded instructions of it. */
+  decoded: 1,
+  /** A compiled region holds instructions of it. */
+  compiled: 2,
+} as const;
+
+/** Memory whose bytes can be executed from: RAM, ROM, flash. */
+export interface ExecutableMemory {
+  /** The bytes of the whole region. */
+  readonly bytes: Uint8Array;
+  /** Offset of the page in it. */
+  readonly offset: number;
+  /** Whether it is main RAM. */
+  readonly isRam: boolean;
+}
+
+/** All of physical memory. Addresses are numbers below 2^56. */
+export interface PhysicalMemory {
+  /** Main RAM. */
+  readonly ram: Ram;
+  /** Set by `read` and `write` when nothing answers (an access fault), else cleared. */
+  fault: boolean;
+  /**
+   * Reads 1, 2, 4 or 8 bytes, little-endian. The result is the zero-extended value as an int32; the upper half of 8 bytes
+   * is left in HIGH[0]. A misaligned address is answered by RAM and ROM only.
+   */
+  read(physical: number, size: number): number;
+  /** Writes 1, 2, 4 or 8 bytes, little-endian. Tells whoever watches the line. */
+  write(physical: number, size: number, low: number, high: number): void;
+  /** The page at a physical address if it can be executed from; `physical` is a multiple of 4096. */
+  executable(physical: number): ExecutableMemory | null;
+  /** True if the bytes are in main RAM. */
+  isRam(physical: number, size: number): boolean;
+}

@@ -1,0 +1,185 @@
+// Decoded instructions, kept page by page in typed arrays: what the interpreter runs over.
+//
+// A page of physical memory has a record for each halfword of it, and one more at the end that leads to the next page.
+// Records hold nothing that depends on the virtual address, so that every mapping of a page shares them.
+
+import { type Decoded, type Decoder, isCompressed } from "../isa/decode.ts";
+import { type ExecutableMemory, LINE_SHIFT, type PhysicalMemory, WATCH } from "../hart/memory.ts";
+import { SINK } from "../hart/hart.ts";
+
+/** Records of a page: one per halfword, and the end. */
+export const PAGE_RECORDS = 2049;
+
+/** Operation numbers that stand for no instruction. */
+export const UNDECODED = 0, PAGE_END = 1, CROSSING = 2, ILLEGAL = 3, COMPILED = 4;
+/** First number of the short forms of direct branches, whose targets lie in the same page. */
+export const FIRST_OPERATION = 8;
+
+/** Which operation numbers the interpreter gave to an instruction. */
+export interface OperationNumbers {
+  /** For any operands. */
+  readonly general: number;
+  /** For branches and jumps whose target is in the same page; equal to `general` for all others. */
+  readonly near: number;
+}
+
+/** A page with decoded instructions. */
+interface Page {
+  /** First record. */
+  readonly base: number;
+  /** Physical address. */
+  readonly physical: number;
+  readonly memory: ExecutableMemory;
+}
+
+/** The records and what leads to them. */
+export class DecodeCache {
+  /** Pages that fit. */
+  readonly capacity: number;
+  /** What to do: an operation number. */
+  readonly operation: Uint16Array;
+  /** Destination, as an index of the register file; `SINK` for x0. */
+  readonly rd: Uint8Array;
+  /** First source, as an index of the register file. */
+  readonly rs1: Uint8Array;
+  /** Second source, as an index of the register file. */
+  readonly rs2: Uint8Array;
+  /** Third source (a floating-point register's number). */
+  readonly rs3: Uint8Array;
+  /** Immediate; for near branches, the distance in records. */
+  readonly immediate: Int32Array;
+  /** Length in halfwords, which is the distance to the next record. */
+  readonly length: Uint8Array;
+
+  /** Record for an instruction that lies across two pages, filled each time. */
+  readonly scratch: number;
+  #decoder: Decoder;
+  #memory: PhysicalMemory;
+  #numbers: (decoded: Decoded) => OperationNumbers;
+  #pages: (Page | undefined)[];
+  #byPhysical = new Map<number, Page>();
+  #used = 0;
+  #scale: number;
+  /** Called when the pages are thrown away: whoever remembers records must forget them. */
+  onFlush: () => void = () => {};
+
+  /** `numbers` says which operation an instruction is. */
+  constructor(
+    decoder: Decoder,
+    memory: PhysicalMemory,
+    numbers: (decoded: Decoded) => OperationNumbers,
+    capacity = 1024,
+  ) {
+    this.#decoder = decoder;
+    this.#memory = memory;
+    this.#numbers = numbers;
+    this.capacity = capacity;
+    this.#scale = decoder.xlen / 32;
+    this.scratch = capacity * PAGE_RECORDS;
+    const size = this.scratch + 4;
+    this.operation = new Uint16Array(size);
+    this.rd = new Uint8Array(size);
+    this.rs1 = new Uint8Array(size);
+    this.rs2 = new Uint8Array(size);
+    this.rs3 = new Uint8Array(size);
+    this.immediate = new Int32Array(size);
+    this.length = new Uint8Array(size);
+    this.#pages = new Array(capacity).fill(undefined);
+  }
+
+  /** First record of the page at a physical address (a multiple of 4096), or -1 if nothing there can be executed. */
+  pageAt(physical: number): number {
+    const known = this.#byPhysical.get(physical);
+    if (known !== undefined) return known.base;
+    const memory = this.#memory.executable(physical);
+    if (memory === null) return -1;
+    if (this.#used === this.capacity) this.flush();
+    const base = this.#used * PAGE_RECORDS;
+    const page: Page = { base, physical, memory };
+    this.#pages[this.#used++] = page;
+    this.#byPhysical.set(physical, page);
+    this.operation[base + PAGE_RECORDS - 1] = PAGE_END;
+    return base;
+  }
+
+  /** Physical address that a record stands for. */
+  physicalOf(record: number): number {
+    const page = this.#pages[(record / PAGE_RECORDS) | 0]!;
+    return page.physical + 2 * (record - page.base);
+  }
+
+  /** Decodes the instruction of a record. */
+  fill(record: number): void {
+    const page = this.#pages[(record / PAGE_RECORDS) | 0]!;
+    const slot = record - page.base, { bytes, offset, isRam } = page.memory;
+    const at = offset + 2 * slot;
+    const low = bytes[at]! | bytes[at + 1]! << 8;
+    let word = low;
+    if (isRam) this.#watch(at);
+    if (!isCompressed(low)) {
+      if (slot === 2047) {
+        this.operation[record] = CROSSING;
+        return;
+      }
+      word |= bytes[at + 2]! << 16 | bytes[at + 3]! << 24;
+      if (isRam) this.#watch(at + 2);
+    }
+    this.put(record, word, slot);
+  }
+
+  #watch(offset: number): void {
+    this.#memory.ram.lines[offset >>> LINE_SHIFT]! |= WATCH.decoded;
+  }
+
+  /** Fills a record from instruction bits; `slot` is its place in the page (-1: none, as for the scratch record). */
+  put(record: number, word: number, slot: number): void {
+    const decoded = this.#decoder.decode(word);
+    if (decoded === null) {
+      this.operation[record] = ILLEGAL;
+      this.length[record] = isCompressed(word) ? 1 : 2;
+      return;
+    }
+    const { operands, length } = decoded, numbers = this.#numbers(decoded);
+    const target = 2 * slot + operands.imm;
+    const near = numbers.near !== numbers.general && slot >= 0 && target >= 0 && target < 4096 &&
+      (operands.imm & (this.#decoder.compressed ? 1 : 3)) === 0;
+    this.operation[record] = near ? numbers.near : numbers.general;
+    this.rd[record] = this.#scale * (operands.rd === 0 ? SINK : operands.rd);
+    this.rs1[record] = this.#scale * operands.rs1;
+    this.rs2[record] = this.#scale * operands.rs2;
+    this.rs3[record] = operands.rs3;
+    this.immediate[record] = near ? operands.imm >> 1 : operands.imm;
+    this.length[record] = length >> 1;
+  }
+
+  /** Forgets the instructions that lie on the lines of RAM that hold `length` bytes from `offset`. */
+  invalidate(offset: number, length: number): void {
+    const { base, lines } = this.#memory.ram;
+    const first = offset >>> LINE_SHIFT, last = (offset + length - 1) >>> LINE_SHIFT;
+    for (let line = first; line <= last; line++) {
+      if ((lines[line]! & WATCH.decoded) === 0) continue;
+      lines[line]! &= ~WATCH.decoded;
+      const start = base + line * (1 << LINE_SHIFT), physical = start - start % 4096;
+      const page = this.#byPhysical.get(physical);
+      if (page === undefined) continue;
+      const record = page.base + (start - physical) / 2;
+      // An instruction that begins just before the line may reach into it.
+      this.operation.fill(UNDECODED, Math.max(record - 1, page.base), record + (1 << LINE_SHIFT) / 2);
+    }
+  }
+
+  /** Forgets everything. */
+  flush(): void {
+    this.operation.fill(UNDECODED, 0, this.#used * PAGE_RECORDS);
+    const { lines } = this.#memory.ram;
+    for (const page of this.#byPhysical.values()) {
+      if (!page.memory.isRam) continue;
+      const first = page.memory.offset >>> LINE_SHIFT;
+      for (let line = first; line < first + (4096 >> LINE_SHIFT); line++) lines[line]! &= ~WATCH.decoded;
+    }
+    this.#byPhysical.clear();
+    this.#pages.fill(undefined);
+    this.#used = 0;
+    this.onFlush();
+  }
+}

@@ -1,0 +1,188 @@
+// Runs a hart: builds the interpreter for it, finds the record of a pc, takes traps and interrupts between stretches.
+
+import { Decoder } from "../isa/decode.ts";
+import { HIGH } from "../isa/pair.ts";
+import { INSTRUCTIONS } from "../isa/table.ts";
+import { PAGE_OFFSET, PC_HIGH, RECORD, REMAINING } from "../hart/counter.ts";
+import type { Hart } from "../hart/hart.ts";
+import { LoadStoreUnit } from "../hart/load_store_unit.ts";
+import { CAUSE, Exception, raise } from "../hart/trap.ts";
+import { CROSSING, DecodeCache, FIRST_OPERATION, ILLEGAL } from "./decode_cache.ts";
+import { handlerText, type InterpreterOptions, loopText, operationNumbers, OPERATIONS } from "./interpreter.ts";
+import * as library from "./library.ts";
+import * as pureLibrary from "./pure_library.ts";
+
+/** Entries of the table from virtual page to records. */
+const PAGE_TABLE = 1024;
+
+type Handler = (record: number) => number;
+
+/** Executes the instructions of one hart. */
+export class Executor {
+  readonly hart: Hart;
+  readonly cache: DecodeCache;
+  readonly decoder: Decoder;
+  #state: Int32Array;
+  #interpret: (record: number) => number;
+  #handlers: Handler[] = [];
+  // Virtual page (bit 0 says that the entry is valid) to first record.
+  #pageLow = new Int32Array(PAGE_TABLE);
+  #pageHigh = new Int32Array(PAGE_TABLE);
+  #pageBase = new Int32Array(PAGE_TABLE);
+  #options: InterpreterOptions;
+  #environment: Record<string, unknown>;
+
+  constructor(hart: Hart) {
+    this.hart = hart;
+    this.#state = hart.count.state;
+    this.decoder = new Decoder(hart.xlen, hart.extensions);
+    this.cache = new DecodeCache(this.decoder, hart.memory, (decoded) => operationNumbers(decoded.instruction));
+    this.cache.onFlush = () => this.forgetPages();
+    hart.onFetchChange = () => this.forgetPages();
+    const { ram } = hart.memory;
+    this.#options = { xlen: hart.xlen, extensions: hart.extensions, ramBase: ram.base, ramSize: ram.size };
+    this.#environment = {
+      ...library,
+      ...pureLibrary,
+      HIGH,
+      hart,
+      unit: new LoadStoreUnit(hart),
+      X: hart.x,
+      F: hart.f,
+      STATE: this.#state,
+      OPERATION: this.cache.operation,
+      RD: this.cache.rd,
+      RS1: this.cache.rs1,
+      RS2: this.cache.rs2,
+      RS3: this.cache.rs3,
+      IMM: this.cache.immediate,
+      LENGTH: this.cache.length,
+      U8: ram.u8,
+      I8: ram.i8,
+      U16: ram.u16,
+      I16: ram.i16,
+      I32: ram.i32,
+      LINES: ram.lines,
+      HANDLERS: this.#handlers,
+      fill: (record: number) => this.cache.fill(record),
+      enter: (low: number, high: number) => this.enter(low, high),
+      nextPage: (record: number) => this.#nextPage(record),
+    };
+    for (let operation = 0; operation < OPERATIONS; operation++) this.#handlers.push(this.#lazy(operation));
+    this.#handlers[CROSSING] = (record) => this.#crossing(record);
+    this.#handlers[ILLEGAL] = () => raise(CAUSE.illegalInstruction, 0, 0);
+    const here = INSTRUCTIONS.filter((entry) => entry.xlen === undefined || entry.xlen === hart.xlen);
+    this.#interpret = this.#compile(loopText(here, this.#options)) as Handler;
+  }
+
+  /** Makes a function of generated text, with the environment as constants in its scope. */
+  #compile(text: string): unknown {
+    const names = Object.keys(this.#environment);
+    return new Function("environment", `"use strict"; const { ${names.join(", ")} } = environment;\nreturn ${text};`)(
+      this.#environment,
+    );
+  }
+
+  /** A handler that is generated when it is first needed. */
+  #lazy(operation: number): Handler {
+    return (record) => {
+      const instruction = INSTRUCTIONS[(operation - FIRST_OPERATION) >> 1]!;
+      const near = (operation - FIRST_OPERATION & 1) !== 0;
+      const handler = this.#compile(handlerText(instruction, near, this.#options)) as Handler;
+      this.#handlers[operation] = handler;
+      return handler(record);
+    };
+  }
+
+  /** Forgets which page of records belongs to which virtual page. */
+  forgetPages(): void {
+    this.#pageLow.fill(0);
+  }
+
+  /** Finds the record of an address and makes its page the current one; -1 (with the hart's pc set) if it has none. */
+  enter(low: number, high: number): number {
+    const index = low >>> 12 & PAGE_TABLE - 1;
+    let base: number;
+    if (this.#pageLow[index] === (low & -4096 | 1) && this.#pageHigh[index] === high) base = this.#pageBase[index]!;
+    else {
+      base = this.cache.pageAt(this.#physicalPage(low, high));
+      if (base < 0) {
+        this.hart.setPc(low, high);
+        return -1;
+      }
+      this.#pageLow[index] = low & -4096 | 1;
+      this.#pageHigh[index] = high;
+      this.#pageBase[index] = base;
+    }
+    this.#state[PAGE_OFFSET] = (low & -4096) - 2 * base;
+    this.#state[PC_HIGH] = high;
+    return base + ((low & 4095) >>> 1);
+  }
+
+  #physicalPage(low: number, high: number): number {
+    return (high >>> 0) * 4294967296 + ((low & -4096) >>> 0);
+  }
+
+  /** Goes on in the page that follows the current one; `record` is the current one's end. */
+  #nextPage(record: number): number {
+    const low = (this.#state[PAGE_OFFSET]! + 2 * record) | 0, high = this.#state[PC_HIGH]!;
+    return this.enter(low, low === 0 ? high + 1 | 0 : high);
+  }
+
+  /** An instruction whose second half lies in the next page: decoded each time, since pages are mapped independently. */
+  #crossing(record: number): number {
+    const state = this.#state, { scratch } = this.cache;
+    const offset = state[PAGE_OFFSET]!, low = (offset + 2 * record) | 0, high = state[PC_HIGH]!;
+    const secondLow = (low + 2) | 0, secondHigh = secondLow === 0 ? high + 1 | 0 : high;
+    const second = this.hart.memory.executable(this.#physicalPage(secondLow, secondHigh));
+    if (second === null) raise(CAUSE.instructionAccess, secondLow, secondHigh);
+    const first = this.hart.memory.read(this.cache.physicalOf(record), 2);
+    this.cache.put(scratch, first | second.bytes[second.offset]! << 16 | second.bytes[second.offset + 1]! << 24, -1);
+    // Handlers compute pc from the record and the page's offset: for the scratch record, one that gives this pc.
+    state[PAGE_OFFSET] = (low - 2 * scratch) | 0;
+    let next: number;
+    try {
+      next = this.#handlers[this.cache.operation[scratch]!]!(scratch);
+    } catch (e) {
+      state[PAGE_OFFSET] = offset;
+      throw e;
+    }
+    return next === scratch + 2 ? this.enter((low + 4) | 0, secondHigh) : next;
+  }
+
+  /** Executes until the slice ends or the hart waits. */
+  run(): void {
+    const { hart } = this, state = this.#state;
+    while (state[REMAINING]! > 0) {
+      if (hart.lines !== 0 || hart.waiting) {
+        hart.takeInterrupt();
+        if (hart.waiting) return;
+      }
+      let record = this.enter(hart.pcLow, hart.pcHigh);
+      try {
+        if (record < 0) raise(CAUSE.instructionAccess, hart.pcLow, hart.pcHigh);
+        record = this.#interpret(record);
+        if (record >= 0) this.#leaveAt(record);
+      } catch (e) {
+        if (!(e instanceof Exception)) throw e;
+        if (record >= 0) this.#leaveAt(state[RECORD]!);
+        if (e.cause === CAUSE.illegalInstruction) this.#illegalValue(e);
+        hart.exception(e, hart.pcLow, hart.pcHigh);
+        state[REMAINING]!--;
+      }
+    }
+  }
+
+  #leaveAt(record: number): void {
+    this.hart.setPc((this.#state[PAGE_OFFSET]! + 2 * record) | 0, this.#state[PC_HIGH]!);
+  }
+
+  /** mtval of an illegal instruction: its bits. */
+  #illegalValue(e: Exception): void {
+    const { memory } = this.hart, at = (this.hart.pcHigh >>> 0) * 4294967296 + (this.hart.pcLow >>> 0);
+    const low = memory.read(at, 2);
+    const word = (low & 3) === 3 ? low | memory.read(at + 2, 2) << 16 : low;
+    e.valueLow = word;
+    e.valueHigh = 0;
+  }
+}

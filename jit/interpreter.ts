@@ -1,0 +1,294 @@
+// The interpreter, generated from the instruction table by the emitter: a loop over decoded records with a `switch` of the
+// operations that are frequent, and a function for each of the others.
+
+import type { Extension } from "../isa/extensions.ts";
+import { Builder, FIELD_IMM, FIELD_RD, FIELD_RS1, FIELD_RS2, FIELD_RS3, FIELDS } from "../isa/ir.ts";
+import type { Branch, Call, JumpTo, Leave, Load, Statement, Store, Value } from "../isa/ir.ts";
+import { type Instruction, INSTRUCTIONS } from "../isa/table.ts";
+import { PAGE_OFFSET, PC_HIGH, RECORD, REMAINING } from "../hart/counter.ts";
+import { FIRST_OPERATION, type OperationNumbers, PAGE_END, UNDECODED } from "./decode_cache.ts";
+import { add, call, type Expression, primary, SHIFT, ZERO } from "./expression.ts";
+import { Emitter, type Pair, sizeOf } from "./emitter.ts";
+import { hartCall, MemoryAccess } from "./memory_access.ts";
+
+/**
+ * Instructions that the loop handles itself. The rest are called; a call costs about as much as the instruction. The loop
+ * must stay below V8's limit for optimisation (a test measures it).
+ */
+const INLINE = new Set(
+  ("lui auipc jal jalr beq bne blt bge bltu bgeu lb lh lw ld lbu lhu lwu sb sh sw sd addi slti sltiu xori ori andi " +
+    "slli srli srai add sub sll slt sltu xor srl sra or and mul addiw slliw srliw sraiw addw subw sllw srlw sraw mulw " +
+    "sh1add sh2add sh3add")
+    .split(" "),
+);
+
+/** How many operation numbers are taken by the instructions: two each. */
+export const OPERATIONS: number = FIRST_OPERATION + 2 * INSTRUCTIONS.length;
+
+/** The operation numbers of an instruction. */
+export function operationNumbers(instruction: Instruction): OperationNumbers {
+  const general = FIRST_OPERATION + 2 * instruction.id;
+  const direct = instruction.format === "branch" || instruction.format === "jump";
+  return { general, near: direct ? general + 1 : general };
+}
+
+/** What the generated code depends on. */
+export interface InterpreterOptions {
+  readonly xlen: 32 | 64;
+  readonly extensions: ReadonlySet<Extension>;
+  /** Physical address and length of RAM. */
+  readonly ramBase: number;
+  readonly ramSize: number;
+}
+
+const S = (index: number) => `STATE[${index}]`;
+
+/** Emits an instruction as a case of the loop, or as a function of its own. */
+class HandlerEmitter extends Emitter {
+  #inline: boolean;
+  #near: boolean;
+  #memory: MemoryAccess;
+  #aligned4: boolean;
+
+  constructor(options: InterpreterOptions, inline: boolean, near: boolean) {
+    super(options.xlen);
+    this.#inline = inline;
+    this.#near = near;
+    this.#aligned4 = !options.extensions.has("Zca");
+    this.#memory = new MemoryAccess(options.ramBase, options.ramSize, options.xlen);
+  }
+
+  #field(number: number): string {
+    const name = { [FIELD_RD]: "RD", [FIELD_RS1]: "RS1", [FIELD_RS2]: "RS2", [FIELD_RS3]: "RS3" }[number];
+    return `${name}[ip]`;
+  }
+
+  protected readLow(register: number): Expression {
+    return primary(`X[${this.#field(register)}]`);
+  }
+  protected readPair(register: number): Pair {
+    return {
+      low: primary(`X[${this.#field(register)}]`),
+      high: primary(`X[${this.#field(register)} + 1]`),
+      signExtended: false,
+      zeroExtended: false,
+    };
+  }
+  protected write32(register: number, value: Expression): void {
+    this.line(`X[${this.#field(register)}] = ${value.text};`);
+  }
+  protected write64(register: number, value: Pair): void {
+    const rd = this.temp(primary(this.#field(register)));
+    const low = value.signExtended ? this.named(value.low) : value.low;
+    // Both halves are computed before one is written: the destination may be a source.
+    const high = this.named(value.high);
+    this.line(`X[${rd.text}] = ${low.text};`);
+    this.line(`X[${rd.text} + 1] = ${high.text};`);
+  }
+  protected readF(register: number): Pair {
+    const index = this.named(primary(this.#field(register) + (register === FIELD_RS3 ? " * 2" : "")));
+    return {
+      low: primary(`F[${index.text}]`),
+      high: primary(`F[${index.text} + 1]`),
+      signExtended: false,
+      zeroExtended: false,
+    };
+  }
+  protected writeF(register: number, value: Pair): void {
+    const rd = this.temp(primary(this.#field(register)));
+    const high = this.named(value.high);
+    this.line(`F[${rd.text}] = ${value.low.text};`);
+    this.line(`F[${rd.text} + 1] = ${high.text};`);
+  }
+  protected field(value: Value): Expression {
+    if (value.low === FIELD_IMM) return primary("IMM[ip]");
+    const field = this.#field(value.low), scale = this.xlen === 64 ? 1 : 0;
+    if (value.name === "nonZero") {
+      const none = value.low === FIELD_RD ? `${32 << scale}` : "0";
+      return primary(`(${field} !== ${none} ? 1 : 0)`);
+    }
+    return { text: `${field} >> ${scale}`, level: SHIFT };
+  }
+
+  #pcLow(): Expression {
+    return primary(`(${this.#inline ? "offset" : S(PAGE_OFFSET)} + (ip << 1) | 0)`);
+  }
+  protected address(which: "pc" | "next"): Pair {
+    const pc = this.#pcLow();
+    const high = primary(S(PC_HIGH));
+    if (which === "pc") return { low: pc, high, signExtended: false, zeroExtended: false };
+    const low = this.temp(add(pc, primary("(LENGTH[ip] << 1)")));
+    // Code does not run across a multiple of 4 GiB without going through the end of a page.
+    return { low, high, signExtended: false, zeroExtended: false };
+  }
+
+  /** What must be known outside while a function of the hart or the bus runs. */
+  #before(): void {
+    if (this.#inline) this.line(`${S(REMAINING)} = n; ${S(RECORD)} = ip;`);
+  }
+  #after(): void {
+    if (this.#inline) this.line(`n = ${S(REMAINING)};`);
+  }
+
+  protected load(s: Load): void {
+    const address = this.#memory.address(this, s.address);
+    const result = s.memory === "i64" ? [this.fresh(), this.fresh()] as const : [this.fresh()] as const;
+    this.line(`if (${this.#memory.test(address, sizeOf(s.memory))}) {`);
+    for (const line of this.#memory.fastLoad(address, s.memory, result)) this.line(line);
+    this.line(`} else {`);
+    this.#before();
+    for (const line of this.#memory.slowLoad(address, s, result)) this.line(line);
+    this.#after();
+    this.line(`}`);
+    if (s.memory === "i64") {
+      this.define(s.temp, { low: result[0], high: result[1]!, signExtended: false, zeroExtended: false });
+    } else this.define(s.temp, result[0]);
+  }
+
+  protected store(s: Store): void {
+    const address = this.#memory.address(this, s.address);
+    const wide = s.memory === "i64" ? this.wide(s.value) : null;
+    const low = this.named(wide === null ? this.narrow(s.value) : wide.low);
+    const high = wide === null ? null : this.named(wide.high);
+    this.line(`if (${this.#memory.test(address, sizeOf(s.memory))} && ${this.#memory.unwatched(address)}) {`);
+    for (const line of this.#memory.fastStore(address, s.memory, low, high)) this.line(line);
+    this.line(`} else {`);
+    this.#before();
+    this.line(this.#memory.slowStore(address, s, low, high));
+    this.#after();
+    this.line(`}`);
+  }
+
+  protected call(s: Call): void {
+    const invocation = hartCall(this, s).text;
+    this.#before();
+    if (s.temp === null) this.line(`${invocation};`);
+    else if (s.temp.type === "i64") {
+      const low = this.temp(primary(invocation)), high = this.temp(primary("HIGH[0]"));
+      this.define(s.temp, { low, high, signExtended: false, zeroExtended: false });
+    } else this.define(s.temp, this.temp(primary(invocation)));
+    this.#after();
+  }
+
+  /** Goes to an address in any page. */
+  #go(low: Expression, high: Expression): void {
+    if (!this.#inline) {
+      const misaligned = this.#aligned4 ? `if (${low.text} & 2) hart.misalignedFetch(${low.text}, ${high.text});` : "";
+      this.line(`${misaligned}return enter(${low.text}, ${high.text}) | 0;`);
+      return;
+    }
+    if (this.#aligned4) {
+      this.line(`if (${low.text} & 2) {`);
+      this.#before();
+      this.line(`hart.misalignedFetch(${low.text}, ${high.text});`);
+      this.line(`}`);
+    }
+    const sameHigh = this.xlen === 64 ? ` && ${high.text} === ${S(PC_HIGH)}` : "";
+    this.line(`if (((${low.text} ^ page) & -4096) === 0${sameHigh}) ip = (${low.text} - offset) >> 1;`);
+    this.line(`else { ip = enter(${low.text}, ${high.text}) | 0;`);
+    this.line(`if (ip < 0) { n = n - 1 | 0; break; }`);
+    this.line(`offset = ${S(PAGE_OFFSET)}; page = offset + (ip << 1); }`);
+    this.line(`continue;`);
+  }
+
+  #goRelative(): void {
+    if (this.#near) {
+      this.line(this.#inline ? `ip = ip + IMM[ip] | 0; continue;` : `return ip + IMM[ip] | 0;`);
+      return;
+    }
+    const pc = this.address("pc"), low = this.named(pc.low);
+    const imm = primary("IMM[ip]");
+    const target = this.temp(add(low, imm));
+    // The carry into the high half of pc, from the signs of the operands and the result.
+    const high = this.xlen === 64
+      ? this.temp(primary(
+        `(${pc.high.text} + (IMM[ip] >> 31) + ((${low.text} >>> 0) + (IMM[ip] >>> 0) > 4294967295 ? 1 : 0) | 0)`,
+      ))
+      : ZERO;
+    this.#go(target, high);
+  }
+
+  protected branch(s: Branch): void {
+    this.line(`if (${this.condition(s.condition).text}) {`);
+    this.#goRelative();
+    this.line(`}`);
+  }
+  protected jump(): void {
+    this.#goRelative();
+  }
+  protected jumpTo(s: JumpTo): void {
+    if (this.xlen === 32) this.#go(this.named(this.narrow(s.target)), ZERO);
+    else {
+      const target = this.wide(s.target);
+      this.#go(this.named(target.low), this.named(target.high));
+    }
+  }
+  protected leave(s: Leave): void {
+    const pc = this.address("pc"), next = this.address("next");
+    const args = s.args.map((value) => this.narrow(value));
+    this.line(`${call(`hart.${s.name}`, pc.low, pc.high, next.low, next.high, ...args).text};`);
+    this.line(`return enter(hart.pcLow, hart.pcHigh) | 0;`);
+  }
+}
+
+/** The statements of an instruction whose operands are fields, with the changes of order that make `jal` simple. */
+function statements(instruction: Instruction, xlen: 32 | 64): readonly Statement[] {
+  const b = new Builder(xlen, true);
+  instruction.semantics!(b, FIELDS);
+  return b.statements;
+}
+
+/** Names of the temporaries up to a number. */
+function declare(count: number): string {
+  if (count === 0) return "";
+  return `let ${Array.from({ length: count }, (_, k) => `t${k} = 0`).join(", ")};`;
+}
+
+/** Text of a function that executes the instruction of a record and returns the next record. */
+export function handlerText(instruction: Instruction, near: boolean, options: InterpreterOptions): string {
+  const emitter = new HandlerEmitter(options, false, near);
+  emitter.emit(statements(instruction, options.xlen));
+  const name = instruction.name.replaceAll(".", "_");
+  return `function ${name}(ip) { ${declare(emitter.maxTemps)}\n${
+    emitter.lines.join("\n")
+  }\nreturn ip + LENGTH[ip] | 0; }`;
+}
+
+/** Text of the interpreter's loop. */
+export function loopText(instructions: readonly Instruction[], options: InterpreterOptions): string {
+  const cases: string[] = [];
+  let temps = 0;
+  for (const instruction of instructions) {
+    if (!INLINE.has(instruction.name) || instruction.semantics === undefined) continue;
+    const { general, near } = operationNumbers(instruction);
+    const emitter = new HandlerEmitter(options, true, near !== general);
+    emitter.emit(statements(instruction, options.xlen));
+    temps = Math.max(temps, emitter.maxTemps);
+    const ends = emitter.lines.at(-1) === "continue;" || emitter.lines.at(-1)?.endsWith("continue;");
+    cases.push(
+      `case ${near}: // ${instruction.name}\n${emitter.lines.join("\n")}\n` +
+        (ends ? "" : "ip = ip + LENGTH[ip] | 0; continue;"),
+    );
+  }
+  return `function interpret(ip) {
+    let n = ${S(REMAINING)}, offset = ${S(PAGE_OFFSET)}, page = offset + (ip << 1);
+    ${declare(temps)}
+    do { switch (OPERATION[ip]) {
+      case ${UNDECODED}: fill(ip); n = n + 1 | 0; continue;
+      case ${PAGE_END}:
+        ip = nextPage(ip) | 0;
+        if (ip < 0) break;
+        offset = ${S(PAGE_OFFSET)}; page = offset + (ip << 1); n = n + 1 | 0; continue;
+      ${cases.join("\n")}
+      default:
+        ${S(REMAINING)} = n; ${S(RECORD)} = ip;
+        ip = HANDLERS[OPERATION[ip]](ip) | 0;
+        n = ${S(REMAINING)};
+        if (ip < 0) { n = n - 1 | 0; break; }
+        offset = ${S(PAGE_OFFSET)}; page = offset + (ip << 1);
+        continue;
+    } break; } while ((n = n - 1 | 0) > 0);
+    ${S(REMAINING)} = n;
+    return ip | 0;
+  }`;
+}
