@@ -63,7 +63,6 @@ const OPERANDS: Readonly<Record<Format, string>> = {
   fR1: "fd,fs1,rm",
   fsign: "fd,fs1,fs2",
   fcmp: "rd,fs1,fs2",
-  fclass: "rd,fs1",
   fcvtx: "rd,fs1,rm",
   fcvtf: "fd,rs1,rm",
   fmvx: "rd,fs1",

@@ -27,7 +27,7 @@ const IMPLIES: Partial<Record<Extension, readonly Extension[]>> = {
   Zcf: ["Zca", "F"],
   Zcd: ["Zca", "D"],
   Zcb: ["Zca"],
-  Zcmop: ["Zca", "Zimop"],
+  Zcmop: ["Zca"],
   Zacas: ["Zaamo"],
   Zicntr: ["Zicsr"],
   Zihpm: ["Zicsr"],
