@@ -70,6 +70,8 @@ export const ALIASES: readonly Spelling[] = [
   ["jalr", "rd=1", "jalr", "imm(rs1)"],
   ["jalr", "imm=0", "jalr", "rd,rs1"],
   ["fence", "imm=255", "fence", ""],
+  ["sfence.vma", "rs1=0 rs2=0", "sfence.vma", ""],
+  ["sfence.vma", "rs2=0", "sfence.vma", "rs1"],
 
   ["csrrs", "rs1=0 imm=3072", "rdcycle", "rd"],
   ["csrrs", "rs1=0 imm=3073", "rdtime", "rd"],
@@ -142,8 +144,12 @@ export const FLI_CONSTANTS: readonly string[] = [
   ..."0x1p+1 0x1.4p+1 0x1.8p+1 0x1p+2 0x1p+3 0x1p+4 0x1p+7 0x1p+8 0x1p+15 0x1p+16 inf nan".split(" "),
 ];
 
-/** Operands of the short forms under their own mnemonics, named as in the base instruction. */
-export const SHORT_OPERANDS: Readonly<Record<string, string>> = {
+/**
+ * Operands of instructions whose format does not say: short forms under their own mnemonics (operands are named as in the
+ * base instruction) and what few others there are.
+ */
+export const OWN_OPERANDS: Readonly<Record<string, string>> = {
+  "sfence.vma": "rs1,rs2",
   "c.addi4spn": "rd,rs1,imm",
   "c.lw": "rd,imm(rs1)",
   "c.ld": "rd,imm(rs1)",

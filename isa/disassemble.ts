@@ -9,9 +9,9 @@ import {
   ALIASES,
   EXACT_CONVERSIONS,
   FLI_CONSTANTS,
+  OWN_OPERANDS,
   PARTICULAR,
   ROUNDING_MODES,
-  SHORT_OPERANDS,
   type Spelling,
 } from "./aliases.ts";
 import { csrName } from "./csr_names.ts";
@@ -176,7 +176,8 @@ export function disassemble(
   const wantAliases = options.aliases ?? true;
   const decoded = decoder.decode(word);
   if (decoded === null) {
-    const length = (word & 3) === 3 ? 4 : 2;
+    // x111xxxxx1111111 is reserved for 192 bits and more: objdump shows halfwords of it.
+    const length = (word & 3) === 3 && (word & 0x707f) !== 0x707f ? 4 : 2;
     const bits = length === 4 ? word >>> 0 : word & 0xffff;
     // The all-zero halfword is defined to be illegal and has a name.
     if (length === 2 && bits === 0) return { text: wantAliases ? "unimp" : "c.unimp", length };
@@ -191,7 +192,7 @@ export function disassemble(
   const spelling = find(particular, decoded, decoder) ?? (wantAliases ? find(aliases, decoded, decoder) : undefined);
   const shown = wantAliases ? instruction : encoded;
   const mnemonic = spelling?.mnemonic ?? mnemonicOf(shown, operands);
-  const whole = spelling?.operands ?? SHORT_OPERANDS[shown.name] ?? OPERANDS[shown.format];
+  const whole = spelling?.operands ?? OWN_OPERANDS[shown.name] ?? OPERANDS[shown.format];
   // The dynamic rounding mode is what an assembler puts where none is written.
   const unrounded = operands.imm === 7 || (operands.imm === 0 && EXACT_CONVERSIONS.has(shown.name));
   const form = unrounded ? whole.replace(/,rm$/, "") : whole;
