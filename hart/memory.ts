@@ -40,6 +40,8 @@ export const WATCH = {
   decoded: 1,
   /** A compiled region holds instructions of it. */
   compiled: 2,
+  /** A device lies over the line. */
+  device: 4,
 } as const;
 
 /** Memory whose bytes can be executed from: RAM, ROM, flash. */

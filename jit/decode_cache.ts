@@ -11,7 +11,7 @@ import { SINK } from "../hart/hart.ts";
 export const PAGE_RECORDS = 2049;
 
 /** Operation numbers that stand for no instruction. */
-export const UNDECODED = 0, PAGE_END = 1, CROSSING = 2, ILLEGAL = 3, COMPILED = 4;
+export const UNDECODED = 0, PAGE_END = 1, CROSSING = 2, ILLEGAL = 3, COMPILED = 4, BREAKPOINT = 5;
 /** First number of the short forms of direct branches, whose targets lie in the same page. */
 export const FIRST_OPERATION = 8;
 
@@ -60,6 +60,8 @@ export class DecodeCache {
   #byPhysical = new Map<number, Page>();
   #used = 0;
   #scale: number;
+  /** Physical addresses at which execution stops. Flush the cache after a change. */
+  readonly breakpoints = new Set<number>();
   /** Called when the pages are thrown away: whoever remembers records must forget them. */
   onFlush: () => void = () => {};
 
@@ -116,6 +118,10 @@ export class DecodeCache {
     const low = bytes[at]! | bytes[at + 1]! << 8;
     let word = low;
     if (isRam) this.#watch(at);
+    if (this.breakpoints.has(page.physical + 2 * slot)) {
+      this.operation[record] = BREAKPOINT;
+      return;
+    }
     if (!isCompressed(low)) {
       if (slot === 2047) {
         this.operation[record] = CROSSING;

@@ -7,13 +7,16 @@ import { PAGE_OFFSET, PC_HIGH, RECORD, REMAINING } from "../hart/counter.ts";
 import type { Hart } from "../hart/hart.ts";
 import { LoadStoreUnit } from "../hart/load_store_unit.ts";
 import { CAUSE, Exception, raise } from "../hart/trap.ts";
-import { CROSSING, DecodeCache, FIRST_OPERATION, ILLEGAL } from "./decode_cache.ts";
+import { BREAKPOINT, CROSSING, DecodeCache, FIRST_OPERATION, ILLEGAL } from "./decode_cache.ts";
 import { handlerText, type InterpreterOptions, loopText, operationNumbers, OPERATIONS } from "./interpreter.ts";
 import * as library from "./library.ts";
 import * as pureLibrary from "./pure_library.ts";
 
 /** Entries of the table from virtual page to records. */
 const PAGE_TABLE = 1024;
+
+/** Thrown by the handler of a breakpoint. */
+const BREAKPOINT_REACHED = new Error("breakpoint");
 
 type Handler = (record: number) => number;
 
@@ -30,6 +33,8 @@ export class Executor {
   #pageHigh = new Int32Array(PAGE_TABLE);
   #pageBase = new Int32Array(PAGE_TABLE);
   #options: InterpreterOptions;
+  #passBreakpoint = false;
+  #passLow = 0;
   #environment: Record<string, unknown>;
 
   constructor(hart: Hart) {
@@ -70,6 +75,7 @@ export class Executor {
     };
     for (let operation = 0; operation < OPERATIONS; operation++) this.#handlers.push(this.#lazy(operation));
     this.#handlers[CROSSING] = (record) => this.#crossing(record);
+    this.#handlers[BREAKPOINT] = (record) => this.#breakpoint(record);
     this.#handlers[ILLEGAL] = () => raise(CAUSE.illegalInstruction, 0, 0);
     const here = INSTRUCTIONS.filter((entry) => entry.xlen === undefined || entry.xlen === hart.xlen);
     this.#interpret = this.#compile(loopText(here, this.#options)) as Handler;
@@ -131,13 +137,26 @@ export class Executor {
 
   /** An instruction whose second half lies in the next page: decoded each time, since pages are mapped independently. */
   #crossing(record: number): number {
+    return this.#executeWord(record, this.#fetch(record));
+  }
+
+  /** Bits of the instruction of a record of the current page. */
+  #fetch(record: number): number {
+    const low = this.hart.memory.read(this.cache.physicalOf(record), 2);
+    if ((low & 3) !== 3) return low;
+    const pcLow = (this.#state[PAGE_OFFSET]! + 2 * record) | 0, nextLow = (pcLow + 2) | 0;
+    const high = this.#state[PC_HIGH]!, nextHigh = nextLow === 0 ? high + 1 | 0 : high;
+    const page = this.hart.memory.executable(this.#physicalPage(nextLow, nextHigh));
+    if (page === null) raise(CAUSE.instructionAccess, nextLow, nextHigh);
+    const at = page.offset + (nextLow & 4095);
+    return low | page.bytes[at]! << 16 | page.bytes[at + 1]! << 24;
+  }
+
+  /** Executes an instruction by its bits, in place of the one decoded in a record; gives the next record. */
+  #executeWord(record: number, word: number): number {
     const state = this.#state, { scratch } = this.cache;
     const offset = state[PAGE_OFFSET]!, low = (offset + 2 * record) | 0, high = state[PC_HIGH]!;
-    const secondLow = (low + 2) | 0, secondHigh = secondLow === 0 ? high + 1 | 0 : high;
-    const second = this.hart.memory.executable(this.#physicalPage(secondLow, secondHigh));
-    if (second === null) raise(CAUSE.instructionAccess, secondLow, secondHigh);
-    const first = this.hart.memory.read(this.cache.physicalOf(record), 2);
-    this.cache.put(scratch, first | second.bytes[second.offset]! << 16 | second.bytes[second.offset + 1]! << 24, -1);
+    this.cache.put(scratch, word, -1);
     // Handlers compute pc from the record and the page's offset: for the scratch record, one that gives this pc.
     state[PAGE_OFFSET] = (low - 2 * scratch) | 0;
     let next: number;
@@ -147,16 +166,31 @@ export class Executor {
       state[PAGE_OFFSET] = offset;
       throw e;
     }
-    return next === scratch + 2 ? this.enter((low + 4) | 0, secondHigh) : next;
+    const length = this.cache.length[scratch]!;
+    if (next !== scratch + length) return next;
+    const after = (low + 2 * length) | 0;
+    return this.enter(after, (after >>> 0) < (low >>> 0) ? high + 1 | 0 : high);
   }
 
-  /** Executes until the slice ends or the hart waits. */
-  run(): void {
+  #breakpoint(record: number): number {
+    const low = (this.#state[PAGE_OFFSET]! + 2 * record) | 0;
+    if (!this.#passBreakpoint || low !== this.#passLow) throw BREAKPOINT_REACHED;
+    this.#passBreakpoint = false;
+    return this.#executeWord(record, this.#fetch(record));
+  }
+
+  /**
+   * Executes until the slice ends or the hart waits. True if it stopped before a breakpoint; with `pass` the one at the
+   * present pc does not count.
+   */
+  run(pass = false): boolean {
     const { hart } = this, state = this.#state;
+    this.#passBreakpoint = pass;
+    this.#passLow = hart.pcLow;
     while (state[REMAINING]! > 0) {
       if (hart.lines !== 0 || hart.waiting) {
         hart.takeInterrupt();
-        if (hart.waiting) return;
+        if (hart.waiting) return false;
       }
       let record = this.enter(hart.pcLow, hart.pcHigh);
       try {
@@ -164,13 +198,22 @@ export class Executor {
         record = this.#interpret(record);
         if (record >= 0) this.#leaveAt(record);
       } catch (e) {
-        if (!(e instanceof Exception)) throw e;
         if (record >= 0) this.#leaveAt(state[RECORD]!);
+        if (e === BREAKPOINT_REACHED) return true;
+        if (!(e instanceof Exception)) throw e;
         if (e.cause === CAUSE.illegalInstruction) this.#illegalValue(e);
         hart.exception(e, hart.pcLow, hart.pcHigh);
         state[REMAINING]!--;
       }
     }
+    return false;
+  }
+
+  /** Sets or removes a breakpoint at a physical address. */
+  setBreakpoint(physical: number, on: boolean): void {
+    if (on) this.cache.breakpoints.add(physical);
+    else this.cache.breakpoints.delete(physical);
+    this.cache.flush();
   }
 
   #leaveAt(record: number): void {

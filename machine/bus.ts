@@ -1,0 +1,191 @@
+// Physical memory of a machine: main RAM, ROMs and devices, and who answers an access.
+
+import type { AccessRule, Device, Width } from "../devices/device.ts";
+import { type ExecutableMemory, LINE_SHIFT, type PhysicalMemory, Ram } from "../hart/memory.ts";
+import { HIGH } from "../isa/pair.ts";
+
+/** A stretch of the physical address space, as the bus and `info mtree` know it. */
+export interface Region {
+  /** Name, e.g. `virt_board.mrom`. */
+  readonly name: string;
+  readonly address: number;
+  readonly size: number;
+  readonly kind: "ram" | "rom" | "device";
+  /** Contents of a ROM. */
+  readonly bytes?: Uint8Array;
+  readonly device?: Device;
+}
+
+const ANY_ACCESS: AccessRule = { min: 1, max: 8 };
+
+/** Answers all physical accesses that generated code does not do itself. */
+export class Bus implements PhysicalMemory {
+  readonly ram: Ram;
+  fault = false;
+  /** Later ones lie over earlier ones. */
+  #regions: Region[] = [];
+  /** Called after bytes of a watched line were written, with the offset in RAM. */
+  onWatchedWrite: (offset: number, length: number) => void = () => {};
+
+  constructor(ram: Ram, name: string) {
+    this.ram = ram;
+    this.#regions.push({ name, address: ram.base, size: ram.size, kind: "ram" });
+  }
+
+  /** All regions by address. */
+  get regions(): readonly Region[] {
+    return this.#regions.toSorted((a, b) => a.address - b.address);
+  }
+
+  /** Adds a ROM: readable and executable, writes are ignored. */
+  addRom(name: string, address: number, bytes: Uint8Array): void {
+    this.#regions.push({ name, address, size: bytes.length, kind: "rom", bytes });
+  }
+  /** Adds a device; it lies over what is already there. Over RAM, only generated code's fast path must be kept away. */
+  addDevice(address: number, device: Device): void {
+    this.#regions.push({ name: device.name, address, size: device.size, kind: "device", device });
+  }
+
+  #find(physical: number): Region | undefined {
+    for (let k = this.#regions.length - 1; k >= 0; k--) {
+      const region = this.#regions[k]!;
+      if (physical >= region.address && physical < region.address + region.size) return region;
+    }
+    return undefined;
+  }
+
+  isRam(physical: number, size: number): boolean {
+    const region = this.#find(physical);
+    return region !== undefined && region.kind === "ram" && physical + size <= region.address + region.size;
+  }
+
+  executable(physical: number): ExecutableMemory | null {
+    const { ram } = this;
+    if (physical >= ram.base && physical < ram.base + ram.size) {
+      return { bytes: ram.u8, offset: physical - ram.base, isRam: true };
+    }
+    const region = this.#find(physical);
+    if (region?.bytes === undefined) return null;
+    return { bytes: region.bytes, offset: physical - region.address, isRam: false };
+  }
+
+  read(physical: number, size: number): number {
+    this.fault = false;
+    HIGH[0] = 0;
+    const region = this.#find(physical);
+    if (region === undefined) {
+      this.fault = true;
+      return 0;
+    }
+    const offset = physical - region.address;
+    if (region.kind === "device") return this.#readDevice(region.device!, offset, size);
+    if (offset + size > region.size) return this.#split(physical, size);
+    const bytes = region.bytes ?? this.ram.u8;
+    if (size === 8) HIGH[0] = wordAt(bytes, offset + 4, 4);
+    return wordAt(bytes, offset, Math.min(size, 4));
+  }
+
+  /** A misaligned read over the end of a region: byte by byte. */
+  #split(physical: number, size: number): number {
+    let low = 0, high = 0;
+    for (let k = 0; k < size; k++) {
+      const byte = this.read(physical + k, 1);
+      if (this.fault) return 0;
+      if (k < 4) low |= byte << 8 * k;
+      else high |= byte << 8 * (k - 4);
+    }
+    HIGH[0] = high;
+    return low;
+  }
+
+  #readDevice(device: Device, offset: number, size: number): number {
+    const rule = device.access ?? ANY_ACCESS;
+    if (size < rule.min || size > rule.max || offset % size !== 0 || offset + size > device.size) {
+      this.fault = true;
+      return 0;
+    }
+    if (size < 8) return device.read(offset, size as Width) | 0;
+    const low = device.read(offset, 4) | 0;
+    HIGH[0] = rule.doubleword === "low" ? 0 : device.read(offset + 4, 4) | 0;
+    return low;
+  }
+
+  write(physical: number, size: number, low: number, high: number): void {
+    this.fault = false;
+    const region = this.#find(physical);
+    if (region === undefined) {
+      this.fault = true;
+      return;
+    }
+    const offset = physical - region.address;
+    switch (region.kind) {
+      case "device":
+        this.#writeDevice(region.device!, offset, size, low, high);
+        return;
+      case "rom":
+        return;
+      case "ram": {
+        if (offset + size > region.size) {
+          this.fault = true;
+          return;
+        }
+        const { u8 } = this.ram;
+        for (let k = 0; k < size; k++) u8[offset + k] = (k < 4 ? low >>> 8 * k : high >>> 8 * (k - 4)) & 0xff;
+        this.wrote(offset, size);
+      }
+    }
+  }
+
+  #writeDevice(device: Device, offset: number, size: number, low: number, high: number): void {
+    const rule = device.access ?? ANY_ACCESS;
+    if (size < rule.min || size > rule.max || offset % size !== 0 || offset + size > device.size) {
+      this.fault = true;
+      return;
+    }
+    if (size < 8) {
+      device.write(offset, size as Width, size === 4 ? low >>> 0 : low & (1 << 8 * size) - 1);
+      return;
+    }
+    device.write(offset, 4, low >>> 0);
+    if (rule.doubleword !== "low") device.write(offset + 4, 4, high >>> 0);
+  }
+
+  /** To be called after bytes of RAM were changed directly. */
+  wrote(offset: number, length: number): void {
+    const { lines } = this.ram;
+    const last = (offset + length - 1) >>> LINE_SHIFT;
+    for (let line = offset >>> LINE_SHIFT; line <= last; line++) {
+      if (lines[line] !== 0) {
+        this.onWatchedWrite(offset, length);
+        return;
+      }
+    }
+  }
+
+  /** Bytes of RAM or ROM, or undefined where there is something else. For DMA, scripts and the debugger: no side effects. */
+  readBytes(physical: number, length: number): Uint8Array | undefined {
+    const region = this.#find(physical);
+    if (region === undefined || region.kind === "device" || physical + length > region.address + region.size) {
+      return undefined;
+    }
+    const offset = physical - region.address;
+    return (region.bytes ?? this.ram.u8).slice(offset, offset + length);
+  }
+
+  /** Writes bytes to RAM (to a ROM only with `rom`, as a loader does); false where there is no such memory. */
+  writeBytes(physical: number, bytes: Uint8Array, rom = false): boolean {
+    const region = this.#find(physical);
+    if (region === undefined || region.kind === "device" || (region.kind === "rom" && !rom)) return false;
+    if (physical + bytes.length > region.address + region.size) return false;
+    const offset = physical - region.address;
+    (region.bytes ?? this.ram.u8).set(bytes, offset);
+    if (region.kind === "ram" && bytes.length > 0) this.wrote(offset, bytes.length);
+    return true;
+  }
+}
+
+function wordAt(bytes: Uint8Array, offset: number, size: number): number {
+  let value = 0;
+  for (let k = 0; k < size; k++) value |= bytes[offset + k]! << 8 * k;
+  return value;
+}

@@ -1,0 +1,116 @@
+// A hart as scripts see it: registers and CSRs by name, in the number type that fits its width.
+
+import type { Hart } from "../hart/hart.ts";
+import { CSR_NUMBERS } from "../isa/csr_names.ts";
+import { ABI_NAMES, registerNumber } from "../isa/registers.ts";
+import { OptionError } from "./errors.ts";
+import { nearest } from "./nearest.ts";
+
+/** A register's value: `number` on RV32, `bigint` on RV64, always unsigned. */
+export type Word<X extends 32 | 64> = X extends 32 ? number : bigint;
+
+/** Integer registers by ABI name (`a0`, `fp`) or number (`x10`). */
+export type Registers<X extends 32 | 64> = {
+  [name in RegisterName]: Word<X>;
+};
+
+/** Names of the integer registers. */
+export type RegisterName =
+  | ("zero" | "ra" | "sp" | "gp" | "tp" | "fp" | "t0" | "t1" | "t2" | "t3" | "t4" | "t5" | "t6")
+  | ("s0" | "s1" | "s2" | "s3" | "s4" | "s5" | "s6" | "s7" | "s8" | "s9" | "s10" | "s11")
+  | ("a0" | "a1" | "a2" | "a3" | "a4" | "a5" | "a6" | "a7")
+  | `x${number}`;
+
+/** One hart of a machine. */
+export class HartView<X extends 32 | 64> {
+  readonly #hart: Hart;
+  /**
+   * Integer registers. Reading gives an unsigned value; writing takes number or bigint, modulo 2^XLEN. An unknown name
+   * throws an `OptionError`.
+   */
+  readonly x: Registers<X>;
+
+  /** For the machine. */
+  constructor(hart: Hart) {
+    this.#hart = hart;
+    const target = {} as Registers<X>;
+    const number = (name: string | symbol) => {
+      const n = registerNumber(String(name));
+      if (n === undefined) {
+        throw new OptionError(`no register ${String(name)}${nearest(String(name), [...ABI_NAMES])}`);
+      }
+      return n;
+    };
+    this.x = new Proxy(target, {
+      get: (_, name) => typeof name === "symbol" ? undefined : this.#out(hart.readX(number(name))),
+      set: (_, name, value: number | bigint) => {
+        hart.writeX(number(name), BigInt(value));
+        return true;
+      },
+      has: (_, name) => registerNumber(String(name)) !== undefined,
+      ownKeys: () => [...ABI_NAMES],
+      getOwnPropertyDescriptor: (_, name) => ({
+        enumerable: true,
+        configurable: true,
+        value: this.#out(hart.readX(number(name))),
+      }),
+    });
+  }
+
+  #out(value: bigint): Word<X> {
+    return (this.#hart.xlen === 32 ? Number(value) : value) as Word<X>;
+  }
+
+  /** mhartid. */
+  get id(): number {
+    return this.#hart.id;
+  }
+  /** Width of the registers in bits. */
+  get xlen(): X {
+    return this.#hart.xlen as X;
+  }
+  /** Privilege level: `"U"`, `"S"` or `"M"`. */
+  get privilege(): string {
+    return this.#hart.privilegeLetter;
+  }
+  /** True while it waits for an interrupt (WFI). */
+  get waiting(): boolean {
+    return this.#hart.waiting;
+  }
+  /** Address of the next instruction. Setting it ends waiting. */
+  get pc(): Word<X> {
+    return this.#out(this.#hart.pc);
+  }
+  set pc(value: number | bigint) {
+    this.#hart.pc = BigInt(value);
+  }
+
+  #csrNumber(name: string | number): number {
+    if (typeof name === "number") return name;
+    const number = CSR_NUMBERS[name];
+    if (number === undefined) throw new OptionError(`no CSR ${name}${nearest(name, Object.keys(CSR_NUMBERS))}`);
+    return number;
+  }
+
+  /**
+   * Value of a CSR by name or number, without side effects.
+   *
+   * @throws {OptionError} If this hart does not have it.
+   */
+  readCsr(name: string | number): Word<X> {
+    const value = this.#hart.readCsr(this.#csrNumber(name));
+    if (value === undefined) throw new OptionError(`this hart has no CSR ${name}`);
+    return this.#out(value);
+  }
+
+  /**
+   * Writes a CSR as an instruction in M-mode would: only what is writable changes.
+   *
+   * @throws {OptionError} If this hart does not have it, or it is read-only.
+   */
+  writeCsr(name: string | number, value: number | bigint): void {
+    if (!this.#hart.writeCsr(this.#csrNumber(name), BigInt(value))) {
+      throw new OptionError(`CSR ${name} does not exist on this hart or is read-only`);
+    }
+  }
+}

@@ -1,0 +1,383 @@
+// The machine: what scripts hold. Builds a board from options, runs it, resets it.
+
+import type { DeviceTreeNode } from "../devices/device.ts";
+import { Count } from "../hart/counter.ts";
+import { Hart, type TrapRecord } from "../hart/hart.ts";
+import { Ram } from "../hart/memory.ts";
+import { Executor } from "../jit/executor.ts";
+import type { Board, BuiltBoard } from "./board.ts";
+import { resetRom } from "./board.ts";
+import { addDeviceTree, type BootPlan, deviceTreeFileRoom, generatedDeviceTreeRoom, planBoot } from "./boot.ts";
+import { Bus } from "./bus.ts";
+import { Console } from "./console.ts";
+import { buildDeviceTree, cells64, withProperty } from "./device_tree.ts";
+import { parseDeviceTree } from "./device_tree_reader.ts";
+import { elfXlen } from "./elf.ts";
+import { AddressError, OptionError } from "./errors.ts";
+import { readFile } from "./files.ts";
+import { HartView } from "./hart_view.ts";
+import type { ImageFile, LoadPiece } from "./image.ts";
+import { MemoryView } from "./memory_view.ts";
+import { nearest } from "./nearest.ts";
+import { type FileSource, type MachineOptions, parseCpu, parseMemorySize } from "./options.ts";
+import { spike } from "./spike.ts";
+import type { Stop } from "./stop.ts";
+import { Symbols } from "./symbols.ts";
+import { Timeline } from "./timeline.ts";
+import { virt } from "./virt.ts";
+
+/** The boards there are, by name. */
+export const BOARDS: ReadonlyMap<string, Board> = new Map([virt, spike].map((board) => [board.name, board]));
+
+/** Most instructions between two looks at the host (console input, `stop()`) while a run goes on asynchronously. */
+const TURN = 5_000_000;
+/** Most instructions in one slice. */
+const MAX_SLICE = 2 ** 30;
+
+/** What `run` may be told. */
+export interface RunOptions {
+  /** Stop after this many instructions. */
+  readonly maxInstructions?: number;
+  /** Stop before the instruction at this address or symbol. */
+  readonly until?: number | bigint | string;
+}
+
+/** A RISC-V machine. */
+export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
+  /** Width of its registers in bits. */
+  readonly xlen: X;
+  /** Name of its board. */
+  readonly board: string;
+  /** The first serial line. */
+  readonly console: Console;
+  /** Physical memory. */
+  readonly memory: MemoryView;
+  /** Its harts. */
+  readonly harts: readonly HartView<X>[];
+  /** Symbols of the programs that were loaded. */
+  readonly symbols: Symbols;
+  /** The flattened device tree that the guest gets. */
+  readonly deviceTree: Uint8Array;
+  /** One line for each thing in the options that is allowed but likely a mistake. */
+  readonly warnings: readonly string[];
+  /** Called at every trap that a hart takes. */
+  onTrap: ((trap: TrapRecord, hart: HartView<X>) => void) | null = null;
+
+  readonly #harts: readonly Hart[];
+  readonly #executor: Executor;
+  readonly #count: Count;
+  readonly #timeline: Timeline;
+  readonly #bus: Bus;
+  readonly #built: BuiltBoard;
+  readonly #plan: BootPlan;
+  readonly #definition: Board;
+  readonly #reboot: boolean;
+  #exitCode: number | undefined;
+  #resetRequested = false;
+  #stopRequested = false;
+  #wake: (() => void) | null = null;
+
+  /**
+   * Builds a machine. Files named by path are read through the host.
+   *
+   * @throws {OptionError} If an option or value does not exist, or does not fit the others.
+   * @throws {LoadError} If a file cannot be loaded.
+   */
+  static create<X extends 32 | 64 = 32 | 64>(options: MachineOptions = {}): Promise<Machine<X>> {
+    try {
+      return Promise.resolve(new Machine<X>(options));
+    } catch (e) {
+      return Promise.reject(e);
+    }
+  }
+
+  private constructor(options: MachineOptions) {
+    const boardName = options.machine ?? "virt", definition = BOARDS.get(boardName);
+    if (definition === undefined) {
+      throw new OptionError(`-machine ${boardName}: no such board${nearest(boardName, [...BOARDS.keys()])}`);
+    }
+    this.board = boardName;
+    this.#definition = definition;
+    this.#reboot = options.reboot ?? true;
+    const file = (source: FileSource | undefined, option: string) =>
+      source === undefined ? undefined : readFile(source, option);
+    const kernel = file(options.kernel, "-kernel");
+    const bios = options.bios === "none" || options.bios === "default" ? undefined : file(options.bios, "-bios");
+    const loaders = (options.loaders ?? []).map((loader) => ({
+      ...loader,
+      file: file(loader.file, "-device loader,file="),
+    }));
+    const dtb = file(options.dtb, "-dtb");
+
+    const cpu = parseCpu(options.cpu ?? `rv${xlenOf([bios, kernel, ...loaders.map((l) => l.file)])}`);
+    this.xlen = cpu.xlen as X;
+    const memorySize = parseMemorySize(options.memory ?? "128M");
+    const smp = options.smp ?? 1;
+    if (!Number.isInteger(smp) || smp < 1 || smp > definition.maxHarts) {
+      throw new OptionError(`-smp ${smp}: ${boardName} has 1 to ${definition.maxHarts} harts`);
+    }
+    if (smp !== 1) throw new OptionError(`-smp ${smp}: more than one hart is not supported yet`);
+    const shift = options.icountShift ?? 0;
+    if (!Number.isInteger(shift) || shift < 0 || shift > 10) {
+      throw new OptionError(`-icount shift=${shift}: a whole number from 0 to 10`);
+    }
+
+    const range = { name: "RAM", address: definition.ramBase, size: memorySize };
+    const plan = planBoot({
+      xlen: cpu.xlen,
+      harts: smp,
+      memory: range,
+      bios: bios ?? "none",
+      ...(kernel && { kernel }),
+      ...(options.initrd !== undefined && { initrd: readFile(options.initrd, "-initrd") }),
+      loaders: loaders.map(({ address, data, file, ...rest }) => ({
+        ...rest,
+        ...(file && { file }),
+        ...(address !== undefined && { address: Number(address) }),
+        ...(data !== undefined && { data: BigInt(data) }),
+      })),
+    });
+
+    this.#count = new Count();
+    this.#timeline = new Timeline(this.#count, shift, options.hostClock);
+    this.#bus = new Bus(new Ram(range.address, range.size), `${boardName}.ram`);
+    this.#harts = Array.from({ length: smp }, (_, id) =>
+      new Hart({
+        id,
+        xlen: cpu.xlen,
+        extensions: cpu.extensions,
+        count: this.#count,
+        memory: this.#bus,
+      }));
+    this.console = new Console();
+    this.#built = definition.build({
+      bus: this.#bus,
+      harts: this.#harts,
+      timeline: this.#timeline,
+      console: this.console,
+      elfs: plan.elfs,
+      exit: (code) => {
+        this.#exitCode = code;
+        this.#count.stop();
+      },
+      reset: () => {
+        this.#resetRequested = true;
+        this.#count.stop();
+      },
+    });
+    this.deviceTree = dtb === undefined
+      ? buildDeviceTree(withChosen(this.#built.deviceTree, this.#built.stdoutPath, plan, options.append))
+      : buildDeviceTree(withChosen(parseDeviceTree(dtb.bytes, dtb.name).root, undefined, plan, options.append));
+    const room = dtb === undefined ? generatedDeviceTreeRoom : deviceTreeFileRoom(dtb.bytes.length);
+    this.#plan = addDeviceTree(plan, range, this.deviceTree, room);
+    this.#bus.addRom(
+      `${boardName}.mrom`,
+      definition.resetVector,
+      resetRom(cpu.xlen, this.#plan, definition.romSize),
+    );
+    this.warnings = this.#plan.warnings;
+    this.symbols = new Symbols();
+    for (const elf of this.#plan.elfs) this.symbols.add(elf.symbols);
+
+    this.harts = this.#harts.map((hart) => new HartView<X>(hart));
+    this.memory = new MemoryView(this.#bus);
+    this.#executor = new Executor(this.#harts[0]!);
+    this.#bus.onWatchedWrite = (offset, length) => this.#executor.cache.invalidate(offset, length);
+    this.#harts.forEach((hart, k) => {
+      hart.onTrap = null;
+      Object.defineProperty(hart, "onTrap", {
+        get: () => this.onTrap === null ? null : (trap: TrapRecord) => this.onTrap!(trap, this.harts[k]!),
+      });
+    });
+    this.console.onInput = () => this.#wake?.();
+    this.#powerOn();
+  }
+
+  /** The first hart. */
+  get hart(): HartView<X> {
+    return this.harts[0]!;
+  }
+  /** Instructions executed since power-on, by all harts. */
+  get instructions(): number {
+    return this.#count.instructions();
+  }
+  /** Virtual nanoseconds since power-on. */
+  get nanoseconds(): number {
+    return this.#timeline.now();
+  }
+
+  /** Loads what the plan says and puts everything into its state after power-on. */
+  #powerOn(): void {
+    const write = ({ address, bytes, memorySize }: LoadPiece) => {
+      this.#bus.writeBytes(address, bytes, true);
+      if (memorySize > bytes.length) {
+        const start = address + bytes.length - this.#bus.ram.base, end = address + memorySize - this.#bus.ram.base;
+        if (start < 0 || end > this.#bus.ram.size) return;
+        this.#bus.ram.u8.fill(0, start, end);
+        this.#bus.wrote(start, end - start);
+      }
+    };
+    this.#plan.images.forEach(write);
+    this.#plan.patches.forEach(write);
+    for (const device of this.#built.devices) device.reset();
+    for (const hart of this.#harts) {
+      hart.reset();
+      hart.pc = this.#plan.startAt.get(hart.id) ?? BigInt(this.#definition.resetVector);
+    }
+  }
+
+  /**
+   * Resets the machine as its reset button would: devices and harts are reset, ROM and loaded images are as they were.
+   * Other memory keeps its contents, and the counts of instructions and time go on.
+   */
+  reset(): void {
+    this.#count.end();
+    this.#exitCode = undefined;
+    this.#resetRequested = false;
+    this.#powerOn();
+  }
+
+  /** Ends a run that goes on asynchronously, at its next look at the host. */
+  stop(): void {
+    this.#stopRequested = true;
+    this.#wake?.();
+  }
+
+  #address(where: number | bigint | string): bigint {
+    if (typeof where !== "string") return BigInt(where);
+    const address = this.symbols.lookup(where);
+    if (address === undefined) {
+      throw new AddressError(`no symbol ${where}${nearest(where, [...this.symbols.names()])}`);
+    }
+    return address;
+  }
+
+  #stop(stop: { kind: "exit"; code: number } | { kind: Exclude<Stop["kind"], "exit"> }): Stop {
+    this.#count.end();
+    return { ...stop, pc: this.#harts[0]!.pc, instructions: this.#count.instructions() };
+  }
+
+  /** Executes up to `most` instructions; undefined if it executed them all. `pass`: ignore a breakpoint at pc. */
+  #advance(most: number, pass: boolean): Stop | undefined {
+    const target = this.#count.instructions() + most, hart = this.#harts[0]!;
+    for (;;) {
+      if (this.#exitCode !== undefined) return this.#stop({ kind: "exit", code: this.#exitCode });
+      if (this.#resetRequested) {
+        this.#resetRequested = false;
+        if (!this.#reboot) return this.#stop({ kind: "reset" });
+        this.reset();
+      }
+      this.#timeline.expire();
+      const left = target - this.#count.instructions();
+      if (left <= 0) return undefined;
+      if (hart.waiting) {
+        hart.takeInterrupt();
+        if (hart.waiting) {
+          const cycles = this.#timeline.cyclesToNext();
+          if (cycles === Infinity || this.#timeline.hostWait() !== undefined) return this.#stop({ kind: "deadlock" });
+          this.#count.idle += cycles;
+          continue;
+        }
+      }
+      this.#count.start(Math.min(left, Math.max(1, this.#timeline.cyclesToNext()), MAX_SLICE));
+      const reached = this.#executor.run(pass);
+      pass = false;
+      this.#count.end();
+      if (reached) return this.#stop({ kind: "breakpoint" });
+    }
+  }
+
+  /**
+   * Runs until the guest ends, `until` is reached, `maxInstructions` are executed, or nothing can happen any more. Long runs
+   * let the host's event loop turn now and then.
+   *
+   * @throws {AddressError} If `until` is not a symbol.
+   */
+  async run(options: RunOptions = {}): Promise<Stop> {
+    const budget = options.maxInstructions ?? Infinity;
+    if (!(budget >= 0)) throw new OptionError(`maxInstructions: ${budget} is not a count`);
+    const until = options.until === undefined ? undefined : Number(this.#address(options.until));
+    const end = this.#count.instructions() + budget;
+    if (until !== undefined) this.#executor.setBreakpoint(until, true);
+    this.#stopRequested = false;
+    try {
+      for (let first = true;; first = false) {
+        const left = end - this.#count.instructions();
+        const stop = this.#advance(Math.min(left, TURN), first);
+        if (stop?.kind === "deadlock" && await this.#waitForHost()) continue;
+        if (stop !== undefined) return stop;
+        if (this.#count.instructions() >= end) return this.#stop({ kind: "budget" });
+        await turn();
+        if (this.#stopRequested) return this.#stop({ kind: "stopped" });
+      }
+    } finally {
+      if (until !== undefined) this.#executor.setBreakpoint(until, false);
+    }
+  }
+
+  /** Set by whoever feeds the console from outside: a machine that waits is then no deadlock. */
+  interactive = false;
+
+  /** Waits for console input or the host's clock; false if neither can come. */
+  async #waitForHost(): Promise<boolean> {
+    const wait = this.#timeline.hostWait();
+    if (this.#stopRequested) return false;
+    if (!this.interactive && (wait === undefined || wait === Infinity)) return false;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      if (wait !== undefined && wait !== Infinity) setTimeout(resolve, wait / 1e6);
+    });
+    this.#wake = null;
+    return true;
+  }
+
+  /** Executes one instruction, or takes the interrupt that comes before it. */
+  step(): Stop {
+    return this.#advance(1, true) ?? this.#stop({ kind: "budget" });
+  }
+
+  /** Frees what the machine holds. It holds no host resources yet. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#stopRequested = true;
+    this.#wake?.();
+    return Promise.resolve();
+  }
+}
+
+/** Lets the host's event loop turn. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
+}
+
+/** Width of the first ELF among the files; 64 if there is none. */
+function xlenOf(files: readonly (ImageFile | undefined)[]): 32 | 64 {
+  for (const file of files) {
+    const xlen = file && elfXlen(file.bytes);
+    if (xlen) return xlen;
+  }
+  return 64;
+}
+
+/** The tree with `/chosen`: command line, ramdisk, console. */
+function withChosen(
+  tree: DeviceTreeNode,
+  stdoutPath: string | undefined,
+  plan: BootPlan,
+  append: string | undefined,
+): DeviceTreeNode {
+  let result = tree;
+  if (stdoutPath !== undefined) result = withProperty(result, "/chosen", "stdout-path", stdoutPath);
+  if (append !== undefined) result = withProperty(result, "/chosen", "bootargs", append);
+  if (plan.initrd !== undefined) {
+    result = withProperty(result, "/chosen", "linux,initrd-start", cells64(plan.initrd.start));
+    result = withProperty(result, "/chosen", "linux,initrd-end", cells64(plan.initrd.end));
+  }
+  return result;
+}

@@ -1,0 +1,147 @@
+// What a machine is made from, and how the texts that users write for it (sizes, CPU properties) are read.
+
+import { type Extension, EXTENSIONS, withImplied } from "../isa/extensions.ts";
+import { OptionError } from "./errors.ts";
+import { nearest } from "./nearest.ts";
+
+/** A file: its path or URL (read through the host's file system), or its bytes with a name for messages. */
+export type FileSource = string | URL | Uint8Array | { readonly name: string; readonly bytes: Uint8Array };
+
+/** One `-device loader`. */
+export interface LoaderDevice {
+  /** `file=`. */
+  readonly file?: FileSource;
+  /** `addr=`: physical address. */
+  readonly address?: number | bigint;
+  /** `force-raw=`. */
+  readonly forceRaw?: boolean;
+  /** `data=`. */
+  readonly data?: number | bigint;
+  /** `data-len=`: 1 to 8 bytes. */
+  readonly dataLength?: number;
+  /** `data-be=`. */
+  readonly dataBigEndian?: boolean;
+  /** `cpu-num=`. */
+  readonly hart?: number;
+}
+
+/** Options of `Machine.create`. The names are QEMU's where it has one. */
+export interface MachineOptions {
+  /** Board: `virt` (the default) or `spike`. */
+  readonly machine?: string;
+  /** CPU with properties, as `-cpu`: `"rv64"`, `"rv32,zbb=off"`. Default: by the ELF's class, else `rv64`. */
+  readonly cpu?: string;
+  /** RAM: bytes, or a text with suffix K, M, G; a number in a text without suffix is MiB. Default 128M. */
+  readonly memory?: string | number;
+  /** Number of harts. Default 1. */
+  readonly smp?: number;
+  /** Firmware, or `"none"`. */
+  readonly bios?: FileSource | "none" | "default";
+  /** Kernel. */
+  readonly kernel?: FileSource;
+  /** Initial ramdisk. */
+  readonly initrd?: FileSource;
+  /** Kernel command line, for `/chosen/bootargs`. */
+  readonly append?: string;
+  /** Device tree blob to use in place of the board's own. */
+  readonly dtb?: FileSource;
+  /** What `-device loader` adds. */
+  readonly loaders?: readonly LoaderDevice[];
+  /** An instruction takes 2^shift nanoseconds of virtual time; 0 to 10. Default 0. */
+  readonly icountShift?: number;
+  /** Nanoseconds since power-on of a host's clock, to use in place of virtual time. */
+  readonly hostClock?: () => number;
+  /** How instructions are executed: `"interpreter"` or `"jit"` with properties, as `-accel`. */
+  readonly accel?: string;
+  /** False: a reset by the guest ends the run (`-no-reboot`). Default true. */
+  readonly reboot?: boolean;
+}
+
+/** Most RAM, in bytes. */
+export const MAX_MEMORY: number = 2 ** 31;
+
+const SUFFIXES: Readonly<Record<string, number>> = {
+  "": 2 ** 20,
+  b: 1,
+  k: 2 ** 10,
+  m: 2 ** 20,
+  g: 2 ** 30,
+  t: 2 ** 40,
+};
+
+/**
+ * Bytes of a memory size as `-m` takes it: a plain number is MiB, suffixes are b, K, M, G, T. A `size=` in front is allowed.
+ *
+ * @throws {OptionError} If it is not a size, or not one that a machine can have.
+ */
+export function parseMemorySize(text: string | number): number {
+  const match = typeof text === "number" ? null : /^(?:size=)?(\d+(?:\.\d+)?)([bkmgt]?)$/i.exec(text.trim());
+  if (typeof text !== "number" && match === null) {
+    throw new OptionError(`-m ${text}: not a size; write 128M or 1G, say`);
+  }
+  const bytes = match === null ? Number(text) : Number(match[1]) * SUFFIXES[match[2]!.toLowerCase()]!;
+  const size = Math.ceil(bytes / 4096) * 4096;
+  if (!(size >= 4096)) throw new OptionError(`-m ${text}: a machine needs at least 4K of memory`);
+  if (size > MAX_MEMORY) throw new OptionError(`-m ${text}: at most 2G of memory can be had`);
+  return size;
+}
+
+/** A CPU as options describe it. */
+export interface CpuModel {
+  readonly xlen: 32 | 64;
+  readonly extensions: ReadonlySet<Extension>;
+}
+
+/** CPU models with a line for `-cpu help`. */
+export const CPU_MODELS: Readonly<Record<string, string>> = {
+  rv32: "32-bit hart with everything that hartbeat implements",
+  rv64: "64-bit hart with everything that hartbeat implements",
+};
+
+/** Extensions that are known but not implemented yet. */
+const ABSENT: readonly string[] = ["F", "D", "Zfh", "Zfhmin", "Zfa", "Zcf", "Zcd"];
+
+/** Extensions that a hart has unless they are switched off. */
+const DEFAULT_EXTENSIONS: readonly Extension[] = EXTENSIONS.filter((name) => !ABSENT.includes(name));
+
+/** Names by which `-cpu` properties know the extensions: QEMU's, which are the manual's in small letters. */
+const PROPERTIES = new Map<string, Extension>(DEFAULT_EXTENSIONS.map((name) => [name.toLowerCase(), name]));
+
+/**
+ * Reads a `-cpu` text: a model and `,extension=on|off` or `,extension` / `,+extension` / `,-extension`.
+ *
+ * @throws {OptionError} Naming the nearest model, property or value.
+ */
+export function parseCpu(text: string): CpuModel {
+  const [model = "", ...properties] = text.split(",");
+  if (!(model in CPU_MODELS)) {
+    throw new OptionError(`-cpu ${model}: no such CPU${nearest(model, Object.keys(CPU_MODELS))}`);
+  }
+  const extensions = new Set<Extension>(withImplied(DEFAULT_EXTENSIONS));
+  for (const property of properties) {
+    const [name = "", value = "on"] = property.split("=");
+    const bare = name.replace(/^[+-]/, "").replace(/^x-/, "").toLowerCase();
+    const extension = PROPERTIES.get(bare);
+    if (extension === undefined) {
+      throw new OptionError(`-cpu ${model},${property}: no property ${name}${nearest(bare, [...PROPERTIES.keys()])}`);
+    }
+    const on = { on: true, true: true, yes: true, off: false, false: false, no: false }[value.toLowerCase()];
+    if (on === undefined) throw new OptionError(`-cpu ${model},${property}: ${value} is neither on nor off`);
+    if (on && !name.startsWith("-")) { for (const implied of withImplied([extension])) extensions.add(implied); }
+    else removeWithDependents(extensions, extension);
+  }
+  if (!extensions.has("I")) throw new OptionError(`-cpu ${text}: every hart has i; it cannot be off`);
+  return { xlen: model === "rv32" ? 32 : 64, extensions };
+}
+
+/** Removes an extension, what it alone brought, and what cannot be without it. */
+function removeWithDependents(extensions: Set<Extension>, removed: Extension): void {
+  const brought = withImplied([removed]);
+  // A single letter goes with its parts; a part takes along everything that implies it.
+  if (removed.length === 1) { for (const part of brought) extensions.delete(part); }
+  extensions.delete(removed);
+  for (const other of [...extensions]) {
+    const needs = withImplied([other]);
+    if ([...needs].some((name) => !extensions.has(name))) extensions.delete(other);
+  }
+}

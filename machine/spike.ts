@@ -1,0 +1,162 @@
+// The `spike` board: CLINT, RAM and the host-target interface at the symbols `tohost` and `fromhost` of the program, as
+// QEMU's board of that name. The public ISA tests run on it as they are.
+
+import { Clint } from "../devices/clint.ts";
+import type { Clock, Device } from "../devices/device.ts";
+import { Htif } from "../devices/htif.ts";
+import { LINE_SHIFT, WATCH } from "../hart/memory.ts";
+import { INTERRUPT } from "../hart/trap.ts";
+import {
+  type Board,
+  type BoardParts,
+  type BuiltBoard,
+  cpusNode,
+  hartInterruptController,
+  memoryNode,
+} from "./board.ts";
+import { cells64 } from "./device_tree.ts";
+import type { Elf } from "./elf.ts";
+
+/** The memory map: physical addresses and lengths in bytes. */
+export const SPIKE = {
+  rom: { address: 0x1000, size: 0xf000 },
+  clint: { address: 0x200_0000, size: 0x1_0000 },
+  ram: { address: 0x8000_0000 },
+} as const;
+
+/** Physical address of a symbol: as the segment that holds it is loaded. */
+function physicalSymbol(elfs: readonly Elf[], name: string): number | undefined {
+  for (const elf of elfs) {
+    const symbol = elf.symbols.find((s) => s.name === name);
+    if (symbol === undefined) continue;
+    for (const segment of elf.segments) {
+      const offset = symbol.value - segment.virtualAddress;
+      if (offset >= 0n && offset < BigInt(segment.memorySize)) return segment.physicalAddress + Number(offset);
+    }
+    return Number(symbol.value);
+  }
+  return undefined;
+}
+
+/**
+ * Lays the two registers over RAM. Writes reach the device because their lines are watched; reads take the fast path to
+ * the RAM below, which is kept equal to the registers.
+ */
+function addHtif({ bus, timeline, console, exit, elfs }: BoardParts): Device[] {
+  const tohost = physicalSymbol(elfs, "tohost"), fromhost = physicalSymbol(elfs, "fromhost");
+  if (tohost === undefined || fromhost === undefined) return [];
+  const { ram } = bus;
+  const clock: Clock = {
+    now: () => timeline.now(),
+    alarm: (expire) =>
+      timeline.alarm(() => {
+        expire();
+        mirror();
+      }),
+  };
+  const htif = new Htif({
+    memory: {
+      read: (address, length) => bus.readBytes(address, length),
+      write: (address, bytes) => bus.writeBytes(address, bytes),
+    },
+    clock,
+    transmit: (byte) => console.transmit(byte),
+    exit,
+    onReceiverReady: () => console.deliver(),
+  });
+  const windows = [[tohost, htif.tohost], [fromhost, htif.fromhost]] as const;
+  const mirror = () => {
+    for (const [address, device] of windows) {
+      if (!bus.isRam(address, 1) && address - ram.base + 8 > ram.size) continue;
+      const view = new DataView(ram.u8.buffer, address - ram.base, 8);
+      view.setUint32(0, device.read(0, 4) >>> 0, true);
+      view.setUint32(4, device.read(4, 4) >>> 0, true);
+    }
+  };
+  console.connect({
+    receiverSpace: () => htif.receiverSpace(),
+    receive: (byte) => {
+      htif.receive(byte);
+      mirror();
+    },
+  });
+  return windows.map(([address, inner]): Device => {
+    const device: Device = {
+      name: inner.name,
+      size: inner.size,
+      read: (offset, width) => inner.read(offset, width),
+      write: (offset, width, value) => {
+        inner.write(offset, width, value);
+        console.deliver();
+        mirror();
+      },
+      reset: () => inner.reset(),
+      snapshot: () => inner.snapshot(),
+      restore: (state) => inner.restore(state),
+    };
+    bus.addDevice(address, device);
+    ram.lines[(address - ram.base) >>> LINE_SHIFT]! |= WATCH.device;
+    ram.lines[(address - ram.base + 7) >>> LINE_SHIFT]! |= WATCH.device;
+    return device;
+  });
+}
+
+function build(parts: BoardParts): BuiltBoard {
+  const { bus, harts, timeline } = parts;
+  const clint = new Clint({
+    name: "clint@2000000",
+    clock: timeline,
+    harts: harts.map((hart) => ({
+      software: { set: (level) => hart.setLine(INTERRUPT.machineSoftware, level) },
+      timer: { set: (level) => hart.setLine(INTERRUPT.machineTimer, level) },
+    })),
+  });
+  for (const hart of harts) hart.time = clint;
+  bus.addDevice(SPIKE.clint.address, clint);
+  const htif = addHtif(parts);
+  return {
+    devices: [clint, ...htif],
+    ...(htif.length > 0 ? { stdoutPath: "/htif" } : {}),
+    deviceTree: {
+      properties: {
+        "#address-cells": 2,
+        "#size-cells": 2,
+        "compatible": "ucbbar,spike-bare-dev",
+        "model": "ucbbar,spike-bare,qemu",
+      },
+      children: {
+        ...(htif.length > 0 ? { htif: { properties: { "compatible": "ucb,htif0" } } } : {}),
+        "memory@80000000": memoryNode(bus.ram.base, bus.ram.size),
+        cpus: cpusNode(harts),
+        soc: {
+          properties: { "#address-cells": 2, "#size-cells": 2, "compatible": "simple-bus", "ranges": true },
+          children: {
+            "clint@2000000": {
+              properties: {
+                "compatible": ["sifive,clint0", "riscv,clint0"],
+                "reg": cells64(SPIKE.clint.address, SPIKE.clint.size),
+                "interrupts-extended": harts.flatMap(({ id }) => [
+                  { reference: hartInterruptController(id) },
+                  INTERRUPT.machineSoftware,
+                  { reference: hartInterruptController(id) },
+                  INTERRUPT.machineTimer,
+                ]),
+              },
+            },
+          },
+        },
+      },
+    },
+  };
+}
+
+/** The board as `-machine spike` knows it. */
+export const spike: Board = {
+  name: "spike",
+  description: "RISC-V Spike board",
+  maxHarts: 8,
+  ramBase: SPIKE.ram.address,
+  resetVector: SPIKE.rom.address,
+  romSize: SPIKE.rom.size,
+  build,
+};

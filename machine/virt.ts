@@ -1,0 +1,103 @@
+// The `virt` board: QEMU's generic virtual platform (QEMU documentation, "'virt' Generic Virtual Platform"), at the same
+// addresses and interrupt numbers.
+
+import type { DeviceTreeNode } from "../devices/device.ts";
+import { Clint } from "../devices/clint.ts";
+import { TestFinisher } from "../devices/test_finisher.ts";
+import { Uart16550, UART_INPUT_CLOCK_HZ } from "../devices/uart_16550.ts";
+import { INTERRUPT } from "../hart/trap.ts";
+import {
+  type Board,
+  type BoardParts,
+  type BuiltBoard,
+  cpusNode,
+  hartInterruptController,
+  memoryNode,
+} from "./board.ts";
+import { cells64 } from "./device_tree.ts";
+
+/** The memory map: physical addresses and lengths in bytes. */
+export const VIRT = {
+  rom: { address: 0x1000, size: 0xf000 },
+  test: { address: 0x10_0000, size: 0x1000 },
+  clint: { address: 0x200_0000, size: 0x1_0000 },
+  uart: { address: 0x1000_0000, size: 0x100, irq: 10 },
+  ram: { address: 0x8000_0000 },
+} as const;
+
+const unit = (name: string, { address }: { address: number }) => `${name}@${address.toString(16)}`;
+const reg = ({ address, size }: { address: number; size: number }) => cells64(address, size);
+
+function build({ bus, harts, timeline, console, exit, reset }: BoardParts): BuiltBoard {
+  const clint = new Clint({
+    name: unit("clint", VIRT.clint),
+    clock: timeline,
+    harts: harts.map((hart) => ({
+      software: { set: (level) => hart.setLine(INTERRUPT.machineSoftware, level) },
+      timer: { set: (level) => hart.setLine(INTERRUPT.machineTimer, level) },
+    })),
+  });
+  for (const hart of harts) hart.time = clint;
+  const uart = new Uart16550({
+    name: unit("serial", VIRT.uart),
+    irq: { set: () => {} },
+    clock: timeline,
+    transmit: (byte) => console.transmit(byte),
+    onReceiverReady: () => console.deliver(),
+  });
+  console.connect(uart);
+  const test = new TestFinisher({ name: unit("test", VIRT.test), exit, reset });
+  bus.addDevice(VIRT.test.address, test);
+  bus.addDevice(VIRT.clint.address, clint);
+  bus.addDevice(VIRT.uart.address, uart);
+
+  const soc: Record<string, DeviceTreeNode> = {
+    [unit("test", VIRT.test)]: {
+      properties: { "compatible": ["sifive,test1", "sifive,test0", "syscon"], "reg": reg(VIRT.test) },
+    },
+    [unit("clint", VIRT.clint)]: {
+      properties: {
+        "compatible": ["sifive,clint0", "riscv,clint0"],
+        "reg": reg(VIRT.clint),
+        "interrupts-extended": harts.flatMap(({ id }) => [
+          { reference: hartInterruptController(id) },
+          INTERRUPT.machineSoftware,
+          { reference: hartInterruptController(id) },
+          INTERRUPT.machineTimer,
+        ]),
+      },
+    },
+    [unit("serial", VIRT.uart)]: {
+      properties: { "compatible": "ns16550a", "reg": reg(VIRT.uart), "clock-frequency": UART_INPUT_CLOCK_HZ },
+    },
+  };
+  const syscon = { reference: `/soc/${unit("test", VIRT.test)}` };
+  return {
+    devices: [test, clint, uart],
+    stdoutPath: `/soc/${unit("serial", VIRT.uart)}`,
+    deviceTree: {
+      properties: { "#address-cells": 2, "#size-cells": 2, "compatible": "riscv-virtio", "model": "riscv-virtio,qemu" },
+      children: {
+        [unit("memory", VIRT.ram)]: memoryNode(bus.ram.base, bus.ram.size),
+        cpus: cpusNode(harts),
+        poweroff: { properties: { "compatible": "syscon-poweroff", "regmap": syscon, "offset": 0, "value": 0x5555 } },
+        reboot: { properties: { "compatible": "syscon-reboot", "regmap": syscon, "offset": 0, "value": 0x7777 } },
+        soc: {
+          properties: { "#address-cells": 2, "#size-cells": 2, "compatible": "simple-bus", "ranges": true },
+          children: soc,
+        },
+      },
+    },
+  };
+}
+
+/** The board as `-machine virt` knows it. */
+export const virt: Board = {
+  name: "virt",
+  description: "RISC-V VirtIO board",
+  maxHarts: 8,
+  ramBase: VIRT.ram.address,
+  resetVector: VIRT.rom.address,
+  romSize: VIRT.rom.size,
+  build,
+};

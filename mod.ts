@@ -1,0 +1,3 @@
+// The public API.
+
+export { Machine, type RunOptions } from "./machine/machine.ts";
