@@ -137,13 +137,6 @@ export const EXACT_CONVERSIONS: ReadonlySet<string> = new Set([
 /** Names of the rounding modes by number; 5 and 6 are reserved. */
 export const ROUNDING_MODES: readonly string[] = ["rne", "rtz", "rdn", "rup", "rmm", "unknown", "unknown", "dyn"];
 
-/** The constants of FLI by number, as C's `%a` prints them (unprivileged manual, chapter "Zfa"). */
-export const FLI_CONSTANTS: readonly string[] = [
-  ..."-0x1p+0 min 0x1p-16 0x1p-15 0x1p-8 0x1p-7 0x1p-4 0x1p-3".split(" "),
-  ...["-2", "-1", "+0"].flatMap((exponent) => ["1", "1.4", "1.8", "1.c"].map((digits) => `0x${digits}p${exponent}`)),
-  ..."0x1p+1 0x1.4p+1 0x1.8p+1 0x1p+2 0x1p+3 0x1p+4 0x1p+7 0x1p+8 0x1p+15 0x1p+16 inf nan".split(" "),
-];
-
 /**
  * Operands of instructions whose format does not say: short forms under their own mnemonics (operands are named as in the
  * base instruction) and what few others there are.

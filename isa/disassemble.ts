@@ -5,15 +5,7 @@
 // tells implementations to ignore are shown without them, and nothing is added about addresses that several instructions
 // compute together (`# 80001000 <symbol>`).
 
-import {
-  ALIASES,
-  EXACT_CONVERSIONS,
-  FLI_CONSTANTS,
-  OWN_OPERANDS,
-  PARTICULAR,
-  ROUNDING_MODES,
-  type Spelling,
-} from "./aliases.ts";
+import { ALIASES, EXACT_CONVERSIONS, OWN_OPERANDS, PARTICULAR, ROUNDING_MODES, type Spelling } from "./aliases.ts";
 import { csrName } from "./csr_names.ts";
 import type { Decoded, Decoder } from "./decode.ts";
 import type { Extension } from "./extensions.ts";
@@ -21,6 +13,7 @@ import type { Format, Xlen } from "./instruction.ts";
 import type { Operands } from "./ir.ts";
 import { ABI_NAMES, FLOAT_ABI_NAMES } from "./registers.ts";
 import type { Instruction } from "./table.ts";
+import { FLI_CONSTANTS, FLI_SMALLEST_NORMAL } from "./zfa.ts";
 
 /** How the text should look. */
 export interface DisassemblyOptions {
@@ -132,6 +125,15 @@ function hex(value: number | bigint): string {
   return `0x${value.toString(16)}`;
 }
 
+/** A number with at most five significant bits as C's `%a` prints it. */
+function hexadecimalFloat(value: number): string {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? "nan" : "inf";
+  const exponent = Math.floor(Math.log2(Math.abs(value)));
+  const digit = (Math.abs(value) / 2 ** exponent - 1) * 16;
+  const digits = digit === 0 ? "1" : `1.${digit.toString(16)}`;
+  return `${value < 0 ? "-" : ""}0x${digits}p${exponent < 0 ? "" : "+"}${exponent}`;
+}
+
 function operandText(token: string, i: Operands, target: () => string): string {
   switch (token) {
     case "imm":
@@ -151,7 +153,7 @@ function operandText(token: string, i: Operands, target: () => string): string {
     case "rm":
       return ROUNDING_MODES[i.imm]!;
     case "fli":
-      return FLI_CONSTANTS[i.imm]!;
+      return i.imm === FLI_SMALLEST_NORMAL ? "min" : hexadecimalFloat(FLI_CONSTANTS[i.imm]!);
     case "target":
       return target();
     case "rd":
