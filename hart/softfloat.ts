@@ -62,6 +62,7 @@ export interface Flags {
 
 /** What a bit pattern stands for. A zero is a finite number whose significand is 0. */
 export interface Unpacked {
+  /** Class of the number. */
   readonly kind: "finite" | "infinite" | "quiet NaN" | "signalling NaN";
   /** True for a minus sign. */
   readonly sign: boolean;
