@@ -11,6 +11,8 @@ export const SIGN_EXTENDS = 16, AMO = 32;
 /** Does the memory accesses of a hart. Addresses are pairs; values of 8 bytes have their high half in HIGH[0]. */
 export class LoadStoreUnit {
   #hart: Hart;
+  /** While the interpreter is trained (jit/training.ts): every access succeeds and does nothing. */
+  rehearsing = false;
 
   constructor(hart: Hart) {
     this.#hart = hart;
@@ -23,6 +25,7 @@ export class LoadStoreUnit {
 
   /** Loads; `code` is the number of bytes plus `SIGN_EXTENDS` plus `AMO`. Raises access faults and, for AMOs, misalignment. */
   load(code: number, low: number, high: number): number {
+    if (this.rehearsing) return 0;
     const size = code & 15;
     if ((code & AMO) !== 0) this.#checkAtomic(size, low, high);
     const { memory } = this.#hart;
@@ -34,6 +37,7 @@ export class LoadStoreUnit {
 
   /** Stores. */
   store(code: number, low: number, high: number, value: number, valueHigh: number): void {
+    if (this.rehearsing) return;
     const { memory } = this.#hart;
     memory.write(this.#physical(low, high), code & 15, value, valueHigh);
     if (memory.fault) raise(CAUSE.storeAccess, low, high);

@@ -13,7 +13,7 @@ export const PAGE_RECORDS = 2049;
 /** Operation numbers that stand for no instruction. */
 export const UNDECODED = 0, PAGE_END = 1, CROSSING = 2, ILLEGAL = 3, COMPILED = 4, BREAKPOINT = 5;
 /** First number of the short forms of direct branches, whose targets lie in the same page. */
-export const FIRST_OPERATION = 8;
+export const FIRST_OPERATION = 6;
 
 /** Which operation numbers the interpreter gave to an instruction. */
 export interface OperationNumbers {

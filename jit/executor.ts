@@ -8,8 +8,16 @@ import type { Hart } from "../hart/hart.ts";
 import { LoadStoreUnit } from "../hart/load_store_unit.ts";
 import { CAUSE, Exception, raise } from "../hart/trap.ts";
 import { BREAKPOINT, CROSSING, DecodeCache, FIRST_OPERATION, ILLEGAL } from "./decode_cache.ts";
-import { handlerText, type InterpreterOptions, loopText, operationNumbers, OPERATIONS } from "./interpreter.ts";
+import {
+  handlerText,
+  inlineOperations,
+  type InterpreterOptions,
+  loopText,
+  OPERATION_FORMS,
+  operationNumbers,
+} from "./interpreter.ts";
 import * as library from "./library.ts";
+import { train } from "./training.ts";
 import * as pureLibrary from "./pure_library.ts";
 
 /** Entries of the table from virtual page to records. */
@@ -44,14 +52,14 @@ export class Executor {
     this.cache = new DecodeCache(this.decoder, hart.memory, (decoded) => operationNumbers(decoded.instruction));
     this.cache.onFlush = () => this.forgetPages();
     hart.onFetchChange = () => this.forgetPages();
-    const { ram } = hart.memory;
+    const { ram } = hart.memory, unit = new LoadStoreUnit(hart);
     this.#options = { xlen: hart.xlen, extensions: hart.extensions, ramBase: ram.base, ramSize: ram.size };
     this.#environment = {
       ...library,
       ...pureLibrary,
       HIGH,
       hart,
-      unit: new LoadStoreUnit(hart),
+      unit,
       X: hart.x,
       F: hart.f,
       STATE: this.#state,
@@ -73,12 +81,15 @@ export class Executor {
       enter: (low: number, high: number) => this.enter(low, high),
       nextPage: (record: number) => this.#nextPage(record),
     };
-    for (let operation = 0; operation < OPERATIONS; operation++) this.#handlers.push(this.#lazy(operation));
+    for (let operation = 0; operation < FIRST_OPERATION + OPERATION_FORMS.length; operation++) {
+      this.#handlers.push(this.#lazy(operation));
+    }
     this.#handlers[CROSSING] = (record) => this.#crossing(record);
     this.#handlers[BREAKPOINT] = (record) => this.#breakpoint(record);
     this.#handlers[ILLEGAL] = () => raise(CAUSE.illegalInstruction, 0, 0);
     const here = INSTRUCTIONS.filter((entry) => entry.xlen === undefined || entry.xlen === hart.xlen);
     this.#interpret = this.#compile(loopText(here, this.#options)) as Handler;
+    train(hart, unit, this.cache, inlineOperations(hart.xlen), this.#interpret, (low, high) => this.enter(low, high));
   }
 
   /** Makes a function of generated text, with the environment as constants in its scope. */
@@ -92,8 +103,7 @@ export class Executor {
   /** A handler that is generated when it is first needed. */
   #lazy(operation: number): Handler {
     return (record) => {
-      const instruction = INSTRUCTIONS[(operation - FIRST_OPERATION) >> 1]!;
-      const near = (operation - FIRST_OPERATION & 1) !== 0;
+      const { instruction, near } = OPERATION_FORMS[operation - FIRST_OPERATION]!;
       const handler = this.#compile(handlerText(instruction, near, this.#options)) as Handler;
       this.#handlers[operation] = handler;
       return handler(record);

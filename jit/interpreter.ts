@@ -22,14 +22,49 @@ const INLINE = new Set(
     .split(" "),
 );
 
-/** How many operation numbers are taken by the instructions: two each. */
-export const OPERATIONS: number = FIRST_OPERATION + 2 * INSTRUCTIONS.length;
+/** One form of an instruction that has an operation number of its own. */
+export interface OperationForm {
+  readonly instruction: Instruction;
+  /** For direct branches and jumps: the target is in the same page. */
+  readonly near: boolean;
+}
+
+const isDirect = ({ format }: Instruction) => format === "branch" || format === "jump";
+
+/**
+ * The forms by operation number less `FIRST_OPERATION`. Those of the loop come first and without gaps: V8 makes a jump table
+ * only of a dense `switch`, and anything else costs half the speed.
+ */
+export const OPERATION_FORMS: readonly OperationForm[] = [
+  ...INSTRUCTIONS.filter(({ name }) => INLINE.has(name)).sort((a, b) => Number(a.xlen === 64) - Number(b.xlen === 64))
+    .map((instruction) => ({ instruction, near: isDirect(instruction) })),
+  ...INSTRUCTIONS.filter((instruction) => !INLINE.has(instruction.name) || isDirect(instruction)).map((
+    instruction,
+  ) => ({
+    instruction,
+    near: false,
+  })),
+];
+
+const numbers: { general: number; near: number }[] = INSTRUCTIONS.map(() => ({ general: 0, near: 0 }));
+OPERATION_FORMS.forEach(({ instruction, near }, k) => {
+  const entry = numbers[instruction.id]!;
+  if (near || !isDirect(instruction)) entry.near = FIRST_OPERATION + k;
+  if (!near) entry.general = FIRST_OPERATION + k;
+});
 
 /** The operation numbers of an instruction. */
 export function operationNumbers(instruction: Instruction): OperationNumbers {
-  const general = FIRST_OPERATION + 2 * instruction.id;
-  const direct = instruction.format === "branch" || instruction.format === "jump";
-  return { general, near: direct ? general + 1 : general };
+  return numbers[instruction.id]!;
+}
+
+/** An operation of the loop. */
+export type InlineOperation = OperationNumbers;
+
+/** The operations that the loop handles itself. */
+export function inlineOperations(xlen: 32 | 64): InlineOperation[] {
+  return INSTRUCTIONS.filter(({ name, xlen: only }) => INLINE.has(name) && (only === undefined || only === xlen))
+    .map(operationNumbers);
 }
 
 /** What the generated code depends on. */
@@ -187,7 +222,7 @@ class HandlerEmitter extends Emitter {
     this.line(`if (((${low.text} ^ page) & -4096) === 0${sameHigh}) ip = (${low.text} - offset) >> 1;`);
     this.line(`else { ip = enter(${low.text}, ${high.text}) | 0;`);
     this.line(`if (ip < 0) { n = n - 1 | 0; break; }`);
-    this.line(`offset = ${S(PAGE_OFFSET)}; page = offset + (ip << 1); }`);
+    this.line(`offset = ${S(PAGE_OFFSET)}; page = offset + (ip << 1) | 0; }`);
     this.line(`continue;`);
   }
 
@@ -271,21 +306,21 @@ export function loopText(instructions: readonly Instruction[], options: Interpre
     );
   }
   return `function interpret(ip) {
-    let n = ${S(REMAINING)}, offset = ${S(PAGE_OFFSET)}, page = offset + (ip << 1);
+    let n = ${S(REMAINING)}, offset = ${S(PAGE_OFFSET)}, page = offset + (ip << 1) | 0;
     ${declare(temps)}
     do { switch (OPERATION[ip]) {
       case ${UNDECODED}: fill(ip); n = n + 1 | 0; continue;
       case ${PAGE_END}:
         ip = nextPage(ip) | 0;
         if (ip < 0) break;
-        offset = ${S(PAGE_OFFSET)}; page = offset + (ip << 1); n = n + 1 | 0; continue;
+        offset = ${S(PAGE_OFFSET)}; page = offset + (ip << 1) | 0; n = n + 1 | 0; continue;
       ${cases.join("\n")}
       default:
         ${S(REMAINING)} = n; ${S(RECORD)} = ip;
         ip = HANDLERS[OPERATION[ip]](ip) | 0;
         n = ${S(REMAINING)};
         if (ip < 0) { n = n - 1 | 0; break; }
-        offset = ${S(PAGE_OFFSET)}; page = offset + (ip << 1);
+        offset = ${S(PAGE_OFFSET)}; page = offset + (ip << 1) | 0;
         continue;
     } break; } while ((n = n - 1 | 0) > 0);
     ${S(REMAINING)} = n;

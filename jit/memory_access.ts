@@ -5,7 +5,19 @@ import type { Call, Load, MemoryType, Store, Value } from "../isa/ir.ts";
 import { LINE_SHIFT } from "../hart/memory.ts";
 import { sizeOf } from "./emitter.ts";
 import type { Pair } from "./emitter.ts";
-import { add, call, type Expression, inside, isSimple, literal, literalValue, SHIFT, sub, SUM } from "./expression.ts";
+import {
+  add,
+  call,
+  type Expression,
+  inside,
+  isSimple,
+  literal,
+  literalValue,
+  SHIFT,
+  sub,
+  SUM,
+  xor,
+} from "./expression.ts";
 
 /** Number by which a slow path knows the access: its bytes, plus 16 for sign extension, plus 32 for an AMO. */
 export function accessCode(memory: MemoryType, amo: boolean): number {
@@ -44,11 +56,10 @@ export class MemoryAccess {
 
   /** Computes the address once. */
   address(emitter: ValueEmitter, v: Value): Address {
-    const base = this.#base | 0;
     if (this.#xlen === 32) {
       const low = emitter.narrow(v);
       const offset = emitter.temp(this.#subtract(low));
-      return { offset, high: null, low: add(offset, literal(base)), fullHigh: literal(0) };
+      return { offset, high: null, low: this.#addBase(offset), fullHigh: literal(0) };
     }
     // A register plus a 12-bit immediate: if the register's high half is 0 and the low half of the sum lies in RAM, then
     // the sum did not carry, since RAM keeps away from both ends of the first 4 GiB (see `#limit`).
@@ -57,7 +68,7 @@ export class MemoryAccess {
       const name = isSimple(a.low) ? a.low : emitter.temp(a.low);
       const sum = add(name, immediate.low);
       const offset = emitter.temp(this.#subtract(sum));
-      const low = add(offset, literal(base));
+      const low = this.#addBase(offset);
       const carry = `(${inside(name, SHIFT)} >>> 0) + (${inside(immediate.low, SHIFT)} >>> 0) > 4294967295 ? 1 : 0`;
       const fullHigh = `${inside(a.high, SUM)} + ${inside(immediate.high, SUM + 1)} + (${carry}) | 0`;
       return { offset, high: a.zeroExtended ? null : a.high, low, fullHigh: { text: fullHigh, level: 7 } };
@@ -67,13 +78,21 @@ export class MemoryAccess {
     return {
       offset,
       high: literalValue(pair.high) === 0 ? null : pair.high,
-      low: add(offset, literal(base)),
+      low: this.#addBase(offset),
       fullHigh: pair.high,
     };
   }
 
+  /** Offset in RAM of an address. Where RAM is aligned to its size, an exclusive or does it without overflow. */
   #subtract(low: Expression): Expression {
-    return sub(low, literal(this.#base | 0));
+    return this.#aligned ? xor(low, literal(this.#base | 0)) : sub(low, literal(this.#base | 0));
+  }
+  /** Address of an offset in RAM. */
+  #addBase(offset: Expression): Expression {
+    return this.#aligned ? xor(offset, literal(this.#base | 0)) : add(offset, literal(this.#base | 0));
+  }
+  get #aligned(): boolean {
+    return this.#base % 2 ** Math.ceil(Math.log2(this.#size)) === 0;
   }
 
   /** Bytes from the start of RAM that the fast path reaches. */

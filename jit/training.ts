@@ -1,0 +1,71 @@
+// Shows the interpreter's loop every one of its paths before the first guest instruction.
+//
+// V8 compiles a path that it has not seen yet as "leave the optimised code", and the loop is one function: without this, a
+// guest that executes something for the first time throws away the optimised loop, again and again during its first second.
+
+import { REMAINING } from "../hart/counter.ts";
+import type { Hart } from "../hart/hart.ts";
+import type { LoadStoreUnit } from "../hart/load_store_unit.ts";
+import { type DecodeCache, PAGE_RECORDS } from "./decode_cache.ts";
+import type { InlineOperation } from "./interpreter.ts";
+
+/** Registers of the training records, as numbers. */
+const RD = 5, RS1 = 6, RS2 = 7;
+const ROUNDS = 12;
+const NOP = 0x13;
+
+/**
+ * Runs the loop over records that no guest has. It works on the first two pages of RAM, which hold nothing yet, and leaves no
+ * trace but V8's type feedback.
+ */
+export function train(
+  hart: Hart,
+  unit: LoadStoreUnit,
+  cache: DecodeCache,
+  operations: readonly InlineOperation[],
+  interpret: (record: number) => number,
+  enter: (low: number, high: number) => number,
+): void {
+  const { ram } = hart.memory, { state } = hart.count, scale = hart.xlen / 32;
+  const page = ram.base, nextPage = ram.base + Math.min(4096, ram.size - 4096);
+  // Aligned and misaligned, in RAM and in the other page, nowhere, and operands of every order.
+  const operands = [[page + 1024, 1], [page + 1025, -1], [nextPage, page], [64, 64], [-1, 1], [1, -1]] as const;
+  const put = (record: number, operation: number) => {
+    cache.operation[record] = operation;
+    cache.rd[record] = RD * scale;
+    cache.rs1[record] = RS1 * scale;
+    cache.rs2[record] = RS2 * scale;
+    cache.immediate[record] = 0;
+    cache.length[record] = 1;
+  };
+  const run = (pc: number, length: number) => {
+    state[REMAINING] = length;
+    const record = enter(pc | 0, 0);
+    interpret(record);
+  };
+  unit.rehearsing = true;
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const { general, near } of operations) {
+      put(enter(page | 0, 0), near);
+      for (const [rs1, rs2] of operands) {
+        hart.writeX(RS1, BigInt(rs1));
+        hart.writeX(RS2, BigInt(rs2));
+        run(page, 1);
+      }
+      // The general form of a direct branch is a function of its own.
+      put(enter(page | 0, 0), general);
+      run(page, 1);
+    }
+    // Several in a row, over the end of the page, and into a halfword that has not been decoded.
+    const { near } = operations[0]!, first = enter(page | 0, 0);
+    for (let record = first; record < first + PAGE_RECORDS - 1; record++) put(record, near);
+    run(page, 3);
+    ram.i32[(nextPage - page) / 4] = NOP;
+    run(page + 4092, 3);
+    cache.flush();
+  }
+  unit.rehearsing = false;
+  hart.reset();
+  ram.u8.fill(0, 0, 8192);
+  state[REMAINING] = 0;
+}
