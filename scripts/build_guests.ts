@@ -1,0 +1,73 @@
+// Rebuilds the guest programs of tests/programs from their sources (`deno task guests`). The ELF files are committed, so only
+// who changes a source needs the compiler. The Rust kernel p0 is built elsewhere and kept as it is.
+
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+/** A program: its name (that of the ELF file) and the sources that are linked, in this order. */
+export interface GuestProgram {
+  readonly name: string;
+  readonly sources: readonly string[];
+}
+
+/** All programs. They are RV64IMAC, linked by bare.ld. */
+export const GUEST_PROGRAMS: readonly GuestProgram[] = [
+  { name: "kernel", sources: ["kernel_start.S", "kernel.c"] },
+  { name: "echo", sources: ["echo.S"] },
+  { name: "reset", sources: ["reset.S"] },
+  { name: "sleep", sources: ["sleep.S"] },
+  { name: "flood", sources: ["flood.S"] },
+];
+
+/** Folder with sources and ELF files. */
+export const PROGRAMS_FOLDER: string = fileURLToPath(new URL("../tests/programs/", import.meta.url));
+
+/** The compiler. */
+export const COMPILER = "riscv64-unknown-elf-gcc";
+
+const COMPILE = "-march=rv64imac_zicsr -mabi=lp64 -mcmodel=medany -O2 -Wall -Werror -ffreestanding -c".split(" ");
+const LINK = "-march=rv64imac_zicsr -mabi=lp64 -nostdlib -static -Wl,--build-id=none -Wl,-T,bare.ld".split(" ");
+
+/** `GCC: (…) 12.2.0` as the compiler writes it into what it compiles; undefined if it is not installed. */
+export function compilerIdentity(): string | undefined {
+  const { stdout } = spawnSync(COMPILER, ["--version"], { encoding: "utf8" });
+  const line = stdout?.split("\n")[0]?.replace(/^\S+ /, "");
+  return line === undefined || line === "" ? undefined : `GCC: ${line}`;
+}
+
+/**
+ * Builds a program. Two builds by one compiler give the same bytes.
+ *
+ * @param output Path of the ELF file.
+ * @throws {Error} With the compiler's messages, if it fails.
+ */
+export function buildGuest({ name, sources }: GuestProgram, output: string): void {
+  const folder = mkdtempSync(join(tmpdir(), "hartbeat-guest-"));
+  try {
+    const inputs = ["bare.ld", ...sources];
+    for (const file of inputs) copyFileSync(join(PROGRAMS_FOLDER, file), join(folder, file));
+    const run = (args: string[]) => {
+      const { status, stderr, error } = spawnSync(COMPILER, args, { cwd: folder, encoding: "utf8" });
+      if (error !== undefined) throw new Error(`${COMPILER} is needed: apt-get install gcc-riscv64-unknown-elf`);
+      if (status !== 0) throw new Error(`${name}: ${COMPILER} failed:\n${stderr}`);
+    };
+    const objects = sources.map((source) => `${source}.o`);
+    sources.forEach((source, k) => run([...COMPILE, source, "-o", objects[k]!]));
+    run([...LINK, ...objects, "-o", `${name}.elf`]);
+    copyFileSync(join(folder, `${name}.elf`), output);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const program of GUEST_PROGRAMS) {
+    const output = join(PROGRAMS_FOLDER, `${program.name}.elf`);
+    buildGuest(program, output);
+    console.log(`${program.name}.elf: ${readFileSync(output).length} bytes from ${program.sources.join(", ")}`);
+  }
+}
