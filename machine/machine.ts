@@ -76,6 +76,8 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   #resetRequested = false;
   #stopRequested = false;
   #wake: (() => void) | null = null;
+  /** Something has happened since execution last looked at the host. */
+  #woken = false;
 
   /**
    * Builds a machine. Files named by path are read through the host.
@@ -189,7 +191,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
         get: () => this.onTrap === null ? null : (trap: TrapRecord) => this.onTrap!(trap, this.harts[k]!),
       });
     });
-    this.console.onInput = () => this.#wake?.();
+    this.console.onInput = () => this.#wakeUp();
     this.#powerOn();
   }
 
@@ -240,6 +242,12 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   /** Ends a run that goes on asynchronously, at its next look at the host. */
   stop(): void {
     this.#stopRequested = true;
+    this.#wakeUp();
+  }
+
+  /** Ends a wait for the host, also one that is about to begin. */
+  #wakeUp(): void {
+    this.#woken = true;
     this.#wake?.();
   }
 
@@ -303,11 +311,13 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     try {
       for (let first = true;; first = false) {
         const left = end - this.#count.instructions();
+        this.#woken = false;
         const stop = this.#advance(Math.min(left, TURN), first);
-        if (stop?.kind === "deadlock" && await this.#waitForHost()) continue;
-        if (stop !== undefined) return stop;
+        if (stop !== undefined && stop.kind !== "deadlock") return stop;
         if (this.#count.instructions() >= end) return this.#stop({ kind: "budget" });
-        await turn();
+        await this.onTurn?.();
+        if (stop === undefined) await turn();
+        else if (!await this.#waitForHost()) return stop;
         if (this.#stopRequested) return this.#stop({ kind: "stopped" });
       }
     } finally {
@@ -318,10 +328,16 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   /** Set by whoever feeds the console from outside: a machine that waits is then no deadlock. */
   interactive = false;
 
+  /**
+   * Called each time a run lets the host's event loop turn: every few million instructions, and before it waits for the
+   * host. The run goes on when the promise is fulfilled, so a slow reader of the console can slow the guest down.
+   */
+  onTurn: (() => Promise<void> | void) | null = null;
+
   /** Waits for console input or the host's clock; false if neither can come. */
   async #waitForHost(): Promise<boolean> {
+    if (this.#woken) return true;
     const wait = this.#timeline.hostWait();
-    if (this.#stopRequested) return false;
     if (!this.interactive && (wait === undefined || wait === Infinity)) return false;
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
@@ -338,8 +354,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
 
   /** Frees what the machine holds. It holds no host resources yet. */
   [Symbol.asyncDispose](): Promise<void> {
-    this.#stopRequested = true;
-    this.#wake?.();
+    this.stop();
     return Promise.resolve();
   }
 }
