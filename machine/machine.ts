@@ -19,7 +19,7 @@ import { HartView } from "./hart_view.ts";
 import type { ImageFile, LoadPiece } from "./image.ts";
 import { MemoryView } from "./memory_view.ts";
 import { nearest } from "./nearest.ts";
-import { type FileSource, type MachineOptions, parseCpu, parseMemorySize } from "./options.ts";
+import { type FileSource, type MachineOptions, parseAccel, parseCpu, parseMemorySize } from "./options.ts";
 import { spike } from "./spike.ts";
 import type { Stop } from "./stop.ts";
 import { Symbols } from "./symbols.ts";
@@ -31,6 +31,8 @@ export const BOARDS: ReadonlyMap<string, Board> = new Map([virt, spike].map((boa
 
 /** Most instructions between two looks at the host (console input, `stop()`) while a run goes on asynchronously. */
 const TURN = 5_000_000;
+/** Longest time that `setTimeout` takes, milliseconds. */
+const MAX_TIMEOUT = 2 ** 31 - 1;
 /** Most instructions in one slice. */
 const MAX_SLICE = 2 ** 30;
 
@@ -119,6 +121,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       throw new OptionError(`-smp ${smp}: ${boardName} has 1 to ${definition.maxHarts} harts`);
     }
     if (smp !== 1) throw new OptionError(`-smp ${smp}: more than one hart is not supported yet`);
+    if (options.accel !== undefined) parseAccel(options.accel);
     const shift = options.icountShift ?? 0;
     if (!Number.isInteger(shift) || shift < 0 || shift > 10) {
       throw new OptionError(`-icount shift=${shift}: a whole number from 0 to 10`);
@@ -339,10 +342,12 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     if (this.#woken) return true;
     const wait = this.#timeline.hostWait();
     if (!this.interactive && (wait === undefined || wait === Infinity)) return false;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
-      if (wait !== undefined && wait !== Infinity) setTimeout(resolve, wait / 1e6);
+      if (wait !== undefined && wait !== Infinity) timer = setTimeout(resolve, Math.min(wait / 1e6, MAX_TIMEOUT));
     });
+    clearTimeout(timer);
     this.#wake = null;
     return true;
   }
