@@ -15,6 +15,8 @@ export class Console {
   #used = 0;
   #input: number[] = [];
   #receiver: Receiver | undefined;
+  /** Whether what the guest prints is kept for `bytes` and `output`; a run without end is better off without. */
+  keep = true;
   /** Called for each byte that the guest prints. */
   onOutput: ((byte: number) => void) | null = null;
   /** Called when input has arrived, so that a waiting machine looks at it. */
@@ -27,6 +29,7 @@ export class Console {
 
   /** What the guest does to print a byte. */
   transmit(byte: number): void {
+    if (!this.keep) return this.onOutput?.(byte);
     if (this.#used === this.#open.length) {
       this.#chunks.push(this.#open);
       this.#open = new Uint8Array(Math.min(2 * this.#open.length, 1 << 20));
@@ -36,7 +39,7 @@ export class Console {
     this.onOutput?.(byte);
   }
 
-  /** All bytes printed since power-on. */
+  /** All bytes printed since power-on, while `keep` was set. */
   get bytes(): Uint8Array {
     const parts = [...this.#chunks, this.#open.subarray(0, this.#used)];
     const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));

@@ -4,6 +4,7 @@ import type { DeviceTreeNode } from "../devices/device.ts";
 import { Count } from "../hart/counter.ts";
 import { Hart, type TrapRecord } from "../hart/hart.ts";
 import { Ram } from "../hart/memory.ts";
+import { disassemble } from "../isa/disassemble.ts";
 import { Executor } from "../jit/executor.ts";
 import type { Board, BuiltBoard } from "./board.ts";
 import { resetRom } from "./board.ts";
@@ -42,6 +43,16 @@ export interface RunOptions {
   readonly maxInstructions?: number;
   /** Stop before the instruction at this address or symbol. */
   readonly until?: number | bigint | string;
+}
+
+/** An instruction as `disassemble` shows it. */
+export interface InstructionText {
+  /** Mnemonic, tab, operands. */
+  readonly text: string;
+  /** Length in bytes. */
+  readonly length: 2 | 4;
+  /** Its bits, unsigned. */
+  readonly word: number;
 }
 
 /** A RISC-V machine. */
@@ -242,6 +253,22 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     this.#powerOn();
   }
 
+  /**
+   * The instruction at an address or symbol, as text in objdump's syntax with symbols; undefined where there is no memory.
+   *
+   * @throws {AddressError} If there is no such symbol.
+   */
+  disassemble(where: number | bigint | string): InstructionText | undefined {
+    const pc = this.#address(where), at = Number(pc);
+    const bytes = this.#bus.readBytes(at, 4) ?? this.#bus.readBytes(at, 2);
+    if (bytes === undefined) return undefined;
+    const word = bytes.reduce((sum, byte, k) => sum + byte * 2 ** (8 * k), 0);
+    const symbol = (address: bigint) =>
+      this.symbols.at(address) === undefined ? undefined : this.symbols.format(address);
+    const { text, length } = disassemble(this.#executor.decoder, word, pc, { symbol });
+    return { text, length, word: length === 2 ? word & 0xffff : word };
+  }
+
   /** Ends a run that goes on asynchronously, at its next look at the host. */
   stop(): void {
     this.#stopRequested = true;
@@ -336,6 +363,11 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
    * host. The run goes on when the promise is fulfilled, so a slow reader of the console can slow the guest down.
    */
   onTurn: (() => Promise<void> | void) | null = null;
+
+  /** True if time follows the host's clock and something will happen at a later time of it. */
+  get waitsForHost(): boolean {
+    return Number.isFinite(this.#timeline.hostWait() ?? Infinity);
+  }
 
   /** Waits for console input or the host's clock; false if neither can come. */
   async #waitForHost(): Promise<boolean> {

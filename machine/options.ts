@@ -134,6 +134,9 @@ export function parseCpu(text: string): CpuModel {
   return { xlen: model === "rv32" ? 32 : 64, extensions };
 }
 
+/** Extensions that `-cpu` can switch, by the names it knows them by. */
+export const CPU_PROPERTIES: readonly string[] = [...PROPERTIES.keys()];
+
 /** Removes an extension, what it alone brought, and what cannot be without it. */
 function removeWithDependents(extensions: Set<Extension>, removed: Extension): void {
   const brought = withImplied([removed]);
