@@ -2,6 +2,8 @@
 
 /** Indices into `Count.state`, which generated code reads and writes. */
 export const REMAINING = 0, RECORD = 1, PAGE_OFFSET = 2, PC_HIGH = 3;
+/** In compiled code: address of the instruction at hand (low half), and which registers are in locals only. */
+export const SITE_PC = 4, SITE_DIRTY = 5;
 
 /**
  * Counts instructions. Running code counts down `state[REMAINING]`, the instructions that it may still execute including

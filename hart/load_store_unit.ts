@@ -18,6 +18,19 @@ export class LoadStoreUnit {
     this.#hart = hart;
   }
 
+  // A loaded value whose instruction has not been finished.
+  #kept = 0;
+  #keptHigh = 0;
+  /** Whether the next load gets the value that was kept. */
+  keeps = false;
+
+  /** Keeps a loaded value, with its high half in HIGH[0], for the same instruction when it is executed again. */
+  keep(low: number): void {
+    this.#kept = low;
+    this.#keptHigh = HIGH[0]!;
+    this.keeps = true;
+  }
+
   /** Physical address of an access. */
   #physical(low: number, high: number): number {
     return (high >>> 0) * 4294967296 + (low >>> 0);
@@ -26,11 +39,16 @@ export class LoadStoreUnit {
   /** Loads; `code` is the number of bytes plus `SIGN_EXTENDS` plus `AMO`. Raises access faults and, for AMOs, misalignment. */
   load(code: number, low: number, high: number): number {
     if (this.rehearsing) return 0;
+    if (this.keeps) {
+      this.keeps = false;
+      HIGH[0] = this.#keptHigh;
+      return this.#kept;
+    }
     const size = code & 15;
     if ((code & AMO) !== 0) this.#checkAtomic(size, low, high);
     const { memory } = this.#hart;
     const value = memory.read(this.#physical(low, high), size);
-    if (memory.fault) raise((code & AMO) !== 0 ? CAUSE.storeAccess : CAUSE.loadAccess, low, high);
+    if (memory.fault) this.#fault((code & AMO) !== 0 ? CAUSE.storeAccess : CAUSE.loadAccess, low, high, size);
     if ((code & SIGN_EXTENDS) === 0) return value;
     return size === 1 ? value << 24 >> 24 : value << 16 >> 16;
   }
@@ -40,7 +58,19 @@ export class LoadStoreUnit {
     if (this.rehearsing) return;
     const { memory } = this.#hart;
     memory.write(this.#physical(low, high), code & 15, value, valueHigh);
-    if (memory.fault) raise(CAUSE.storeAccess, low, high);
+    if (memory.fault) this.#fault(CAUSE.storeAccess, low, high, code & 15);
+  }
+
+  /**
+   * An access fault, with the address of the part of the access that caused it (privileged manual, "Machine Trap Value
+   * (mtval) Register"): where it begins in RAM, the first address after.
+   */
+  #fault(cause: number, low: number, high: number, size: number): never {
+    const { memory } = this.#hart, physical = this.#physical(low, high);
+    let good = 0;
+    while (good < size - 1 && memory.isRam(physical + good, 1)) good++;
+    const part = (low + good) | 0;
+    raise(cause, part, (part >>> 0) < (low >>> 0) ? (high + 1) | 0 : high);
   }
 
   /** Atomic accesses must be aligned, and only main memory supports them (privileged manual, "Atomicity PMAs"). */

@@ -62,6 +62,8 @@ export class DecodeCache {
   #scale: number;
   /** Physical addresses at which execution stops. Flush the cache after a change. */
   readonly breakpoints = new Set<number>();
+  /** Numbers of the compiled regions by the physical address at which they are entered. */
+  readonly compiled = new Map<number, number>();
   /** Called when the pages are thrown away: whoever remembers records must forget them. */
   onFlush: () => void = () => {};
 
@@ -122,6 +124,12 @@ export class DecodeCache {
       this.operation[record] = BREAKPOINT;
       return;
     }
+    const compiled = this.compiled.get(page.physical + 2 * slot);
+    if (compiled !== undefined) {
+      this.operation[record] = COMPILED;
+      this.immediate[record] = compiled;
+      return;
+    }
     if (!isCompressed(low)) {
       if (slot === 2047) {
         this.operation[record] = CROSSING;
@@ -156,6 +164,12 @@ export class DecodeCache {
     this.rs3[record] = operands.rs3;
     this.immediate[record] = near ? operands.imm >> 1 : operands.imm;
     this.length[record] = length >> 1;
+  }
+
+  /** Forgets the instruction at one physical address. */
+  forget(physical: number): void {
+    const page = this.#byPhysical.get(physical - physical % 4096);
+    if (page !== undefined) this.operation[page.base + physical % 4096 / 2] = UNDECODED;
   }
 
   /** Forgets the instructions that lie on the lines of RAM that hold `length` bytes from `offset`. */

@@ -133,6 +133,11 @@ export abstract class Emitter {
   /** Emits the statements of one instruction. */
   emit(statements: readonly Statement[]): void {
     this.begin();
+    this.continueWith(statements);
+  }
+
+  /** Emits further statements of the same instruction. */
+  protected continueWith(statements: readonly Statement[]): void {
     for (const s of statements) {
       switch (s.kind) {
         case "setX":

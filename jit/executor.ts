@@ -3,11 +3,13 @@
 import { Decoder } from "../isa/decode.ts";
 import { HIGH } from "../isa/pair.ts";
 import { INSTRUCTIONS } from "../isa/table.ts";
-import { PAGE_OFFSET, PC_HIGH, RECORD, REMAINING } from "../hart/counter.ts";
+import { PAGE_OFFSET, PC_HIGH, RECORD, REMAINING, SITE_DIRTY, SITE_PC } from "../hart/counter.ts";
 import type { Hart } from "../hart/hart.ts";
 import { LoadStoreUnit } from "../hart/load_store_unit.ts";
 import { CAUSE, Exception, raise } from "../hart/trap.ts";
-import { BREAKPOINT, CROSSING, DecodeCache, FIRST_OPERATION, ILLEGAL } from "./decode_cache.ts";
+import { type Cell, CodeCache, type CompilerOptions } from "./code_cache.ts";
+import { ELSEWHERE, SHORT_INSTRUCTION } from "./region_emitter.ts";
+import { BREAKPOINT, COMPILED, CROSSING, DecodeCache, FIRST_OPERATION, ILLEGAL } from "./decode_cache.ts";
 import {
   handlerText,
   inlineOperations,
@@ -22,6 +24,9 @@ import * as pureLibrary from "./pure_library.ts";
 
 /** Entries of the table from virtual page to records. */
 const PAGE_TABLE = 1024;
+
+/** Thrown by slow paths of compiled code when the executor must look at something after the instruction. */
+const LEAVE = new Error("leave compiled code");
 
 /** Thrown by the handler of a breakpoint. */
 const BREAKPOINT_REACHED = new Error("breakpoint");
@@ -40,20 +45,40 @@ export class Executor {
   #pageLow = new Int32Array(PAGE_TABLE);
   #pageHigh = new Int32Array(PAGE_TABLE);
   #pageBase = new Int32Array(PAGE_TABLE);
+  /** Compiled regions; null if everything is interpreted. */
+  readonly code: CodeCache | null = null;
   #options: InterpreterOptions;
+  #unit: LoadStoreUnit;
+  /** How often each record was jumped to. */
+  #heat: Uint16Array;
+  /** Cells by the number that a record of a compiled region holds. */
+  #cells: Cell[] = [];
+  #cellNumbers = new Map<Cell, number>();
+  #callDepth = 0;
   #passBreakpoint = false;
   #passLow = 0;
   #environment: Record<string, unknown>;
 
-  constructor(hart: Hart) {
+  /** `options`: how to compile; null to interpret everything. */
+  constructor(hart: Hart, options: CompilerOptions | null) {
     this.hart = hart;
     this.#state = hart.count.state;
     this.decoder = new Decoder(hart.xlen, hart.extensions);
     this.cache = new DecodeCache(this.decoder, hart.memory, (decoded) => operationNumbers(decoded.instruction));
-    this.cache.onFlush = () => this.forgetPages();
+    this.#heat = new Uint16Array(options === null ? 1 : this.cache.operation.length);
+    this.cache.onFlush = () => {
+      this.#heat.fill(0);
+      this.forgetPages();
+    };
     hart.onFetchChange = () => this.forgetPages();
-    const { ram } = hart.memory, unit = new LoadStoreUnit(hart);
-    this.#options = { xlen: hart.xlen, extensions: hart.extensions, ramBase: ram.base, ramSize: ram.size };
+    const { ram } = hart.memory, unit = this.#unit = new LoadStoreUnit(hart);
+    this.#options = {
+      xlen: hart.xlen,
+      extensions: hart.extensions,
+      ramBase: ram.base,
+      ramSize: ram.size,
+      threshold: options?.threshold ?? 0,
+    };
     this.#environment = {
       ...library,
       ...pureLibrary,
@@ -80,24 +105,54 @@ export class Executor {
       fill: (record: number) => this.cache.fill(record),
       enter: (low: number, high: number) => this.enter(low, high),
       nextPage: (record: number) => this.#nextPage(record),
+      HEAT: this.#heat,
+      becameHot: (record: number) => this.#becameHot(record),
+      slowLoad: this.#slowLoad,
+      slowStore: this.#slowStore,
+      caught: (e: unknown) => this.#caught(e),
     };
+    if (options !== null) {
+      this.#callDepth = options.callDepth;
+      this.code = new CodeCache(
+        this.decoder,
+        hart.memory,
+        options,
+        (text, cells) => this.#compile(text, cells) as (depth: number) => number,
+        this.cache.breakpoints,
+      );
+      this.code.onChange = (cell) => this.#cellChanged(cell);
+      this.#environment["CELLS"] = this.code.table;
+      this.#environment["lookUp"] = (pc: number) => this.code!.lookUp(pc);
+    }
     for (let operation = 0; operation < FIRST_OPERATION + OPERATION_FORMS.length; operation++) {
       this.#handlers.push(this.#lazy(operation));
     }
+    this.#handlers[COMPILED] = (record) => this.#runCompiled(record);
     this.#handlers[CROSSING] = (record) => this.#crossing(record);
     this.#handlers[BREAKPOINT] = (record) => this.#breakpoint(record);
     this.#handlers[ILLEGAL] = () => raise(CAUSE.illegalInstruction, 0, 0);
     const here = INSTRUCTIONS.filter((entry) => entry.xlen === undefined || entry.xlen === hart.xlen);
     this.#interpret = this.#compile(loopText(here, this.#options)) as Handler;
-    train(hart, unit, this.cache, inlineOperations(hart.xlen), this.#interpret, (low, high) => this.enter(low, high));
+    train({
+      hart,
+      unit,
+      cache: this.cache,
+      operations: inlineOperations(hart.xlen),
+      interpret: this.#interpret,
+      enter: (low, high) => this.enter(low, high),
+      heat: this.#heat,
+      threshold: this.#options.threshold,
+    });
   }
 
-  /** Makes a function of generated text, with the environment as constants in its scope. */
-  #compile(text: string): unknown {
-    const names = Object.keys(this.#environment);
-    return new Function("environment", `"use strict"; const { ${names.join(", ")} } = environment;\nreturn ${text};`)(
-      this.#environment,
-    );
+  /** Makes a function of generated text, with the environment and the cells it calls as constants in its scope. */
+  #compile(text: string, cells: readonly Cell[] = []): unknown {
+    const names = Object.keys(this.#environment).join(", "), own = cells.map((_, k) => `c${k}`).join(", ");
+    return new Function(
+      "environment",
+      "cells",
+      `"use strict"; const { ${names} } = environment, [${own}] = cells;\nreturn ${text};`,
+    )(this.#environment, cells);
   }
 
   /** A handler that is generated when it is first needed. */
@@ -189,6 +244,115 @@ export class Executor {
     return this.#executeWord(record, this.#fetch(record));
   }
 
+  // Compiled code.
+
+  /** Enters, or stops entering, the region of a cell from the interpreter. */
+  #cellChanged(cell: Cell): void {
+    const physical = cell.pc >>> 0;
+    if (cell.region === null) this.cache.compiled.delete(physical);
+    else {
+      let number = this.#cellNumbers.get(cell);
+      if (number === undefined) {
+        number = this.#cells.push(cell) - 1;
+        this.#cellNumbers.set(cell, number);
+      }
+      this.cache.compiled.set(physical, number);
+    }
+    this.cache.forget(physical);
+  }
+
+  #becameHot(record: number): void {
+    if (this.#unit.rehearsing) return;
+    const state = this.#state;
+    this.code!.compile((state[PAGE_OFFSET]! + 2 * record) | 0, state[PC_HIGH]!);
+  }
+
+  /** Runs the region that a record leads to, and those that follow it; gives the record where interpretation goes on. */
+  #runCompiled(record: number): number {
+    const state = this.#state, code = this.code!;
+    const cell = this.#cells[this.cache.immediate[record]!]!;
+    if (state[REMAINING]! < cell.need) return this.#executeWord(record, this.#fetch(record));
+    let pc = cell.run(this.#callDepth);
+    while (pc !== ELSEWHERE) {
+      let next = code.table[pc >>> 1 & 4095]!;
+      if (next.pc !== pc) next = code.lookUp(pc);
+      if (state[REMAINING]! < next.need) break;
+      pc = next.run(this.#callDepth);
+    }
+    // The interpreter's loop is going to count one instruction for this record.
+    state[REMAINING]!++;
+    if (pc === ELSEWHERE) return -1;
+    const after = this.enter(pc, state[PC_HIGH]!);
+    if (after >= 0 && this.cache.operation[after] !== COMPILED && ++this.#heat[after]! === this.#options.threshold) {
+      this.#becameHot(after);
+    }
+    return after;
+  }
+
+  /** A load in compiled code that is not plainly in RAM. */
+  #slowLoad = (code: number, low: number, high: number, pc: number, dirty: number, remaining: number): number => {
+    const state = this.#state;
+    state[SITE_PC] = pc, state[SITE_DIRTY] = dirty, state[REMAINING] = remaining;
+    const value = this.#unit.load(code & ~SHORT_INSTRUCTION, low, high);
+    if (state[REMAINING] !== remaining) {
+      // The executor must look at something after this instruction, whose register is not written yet.
+      this.#unit.keep(value);
+      throw LEAVE;
+    }
+    return value;
+  };
+
+  /** A store in compiled code that is not plainly in RAM, or that somebody must notice. */
+  #slowStore = (
+    code: number,
+    low: number,
+    high: number,
+    value: number,
+    valueHigh: number,
+    pc: number,
+    dirty: number,
+    remaining: number,
+  ): void => {
+    const state = this.#state;
+    state[SITE_PC] = pc, state[SITE_DIRTY] = dirty, state[REMAINING] = remaining;
+    this.#unit.store(code & ~SHORT_INSTRUCTION, low, high, value, valueHigh);
+    if (state[REMAINING] === remaining) return;
+    this.hart.setPc((pc + ((code & SHORT_INSTRUCTION) !== 0 ? 2 : 4)) | 0, state[PC_HIGH]!);
+    state[REMAINING]!--;
+    throw LEAVE;
+  };
+
+  /** Deals with what ended compiled code, whose registers have been written back. */
+  #caught(e: unknown): number {
+    const { hart } = this, state = this.#state;
+    // Callers of the region at hand have nothing in locals.
+    state[SITE_DIRTY] = 0;
+    if (e === LEAVE) {
+      if (this.#unit.keeps) this.#finishLoad();
+      return ELSEWHERE;
+    }
+    hart.setPc(state[SITE_PC]!, state[PC_HIGH]!);
+    if (!(e instanceof Exception)) throw e;
+    if (e.cause === CAUSE.illegalInstruction) this.#illegalValue(e);
+    hart.exception(e, hart.pcLow, hart.pcHigh);
+    state[REMAINING]!--;
+    return ELSEWHERE;
+  }
+
+  /** Executes the rest of a load whose access has been made. */
+  #finishLoad(): void {
+    const state = this.#state, record = this.enter(state[SITE_PC]!, state[PC_HIGH]!);
+    this.#leaveAt(this.#executeWord(record, this.#fetch(record)));
+    state[REMAINING]!--;
+  }
+
+  /** Forgets decoded and compiled code of `length` bytes from `offset` in RAM. */
+  invalidate(offset: number, length: number): void {
+    this.cache.invalidate(offset, length);
+    // Regions of the code that was overwritten may be running.
+    if (this.code?.invalidate(offset, length)) this.hart.count.stop();
+  }
+
   /**
    * Executes until the slice ends or the hart waits. True if it stopped before a breakpoint; with `pass` the one at the
    * present pc does not count.
@@ -223,6 +387,7 @@ export class Executor {
   setBreakpoint(physical: number, on: boolean): void {
     if (on) this.cache.breakpoints.add(physical);
     else this.cache.breakpoints.delete(physical);
+    this.code?.flush();
     this.cache.flush();
   }
 

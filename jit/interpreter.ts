@@ -3,7 +3,7 @@
 
 import type { Extension } from "../isa/extensions.ts";
 import { Builder, FIELD_IMM, FIELD_RD, FIELD_RS1, FIELD_RS2, FIELD_RS3, FIELDS } from "../isa/ir.ts";
-import type { Branch, Call, JumpTo, Leave, Load, Statement, Store, Value } from "../isa/ir.ts";
+import type { Branch, Call, JumpTo, Leave, Load, SetX, Statement, Store, Value } from "../isa/ir.ts";
 import { type Instruction, INSTRUCTIONS } from "../isa/table.ts";
 import { PAGE_OFFSET, PC_HIGH, RECORD, REMAINING } from "../hart/counter.ts";
 import { FIRST_OPERATION, type OperationNumbers, PAGE_END, UNDECODED } from "./decode_cache.ts";
@@ -74,6 +74,8 @@ export interface InterpreterOptions {
   /** Physical address and length of RAM. */
   readonly ramBase: number;
   readonly ramSize: number;
+  /** How often an instruction is jumped to before `becameHot` is called; 0 for never. */
+  readonly threshold: number;
 }
 
 const S = (index: number) => `STATE[${index}]`;
@@ -84,13 +86,32 @@ class HandlerEmitter extends Emitter {
   #near: boolean;
   #memory: MemoryAccess;
   #aligned4: boolean;
+  #links: readonly Statement[] = [];
+  /** Counts a jump. */
+  #count: string;
 
   constructor(options: InterpreterOptions, inline: boolean, near: boolean) {
     super(options.xlen);
     this.#inline = inline;
     this.#near = near;
+    this.#count = options.threshold === 0
+      ? ""
+      : `if ((HEAT[ip] = HEAT[ip] + 1 | 0) === ${options.threshold}) becameHot(ip); `;
     this.#aligned4 = !options.extensions.has("Zca");
     this.#memory = new MemoryAccess(options.ramBase, options.ramSize, options.xlen);
+  }
+
+  /** A jump that traps, as its target is misaligned, must not write its link: where that may be, the link comes later. */
+  override emit(all: readonly Statement[]): void {
+    const jumps = all.at(-1)?.kind === "jump" || all.at(-1)?.kind === "jumpTo";
+    this.#links = this.#aligned4 && jumps ? all.filter(({ kind }) => kind === "setX") : [];
+    super.emit(all.filter((s) => !this.#links.includes(s)));
+  }
+  #link(): void {
+    for (const s of this.#links as readonly SetX[]) {
+      if (this.xlen === 32) this.write32(s.register, this.narrow(s.value));
+      else this.write64(s.register, this.wide(s.value));
+    }
   }
 
   #field(number: number): string {
@@ -153,8 +174,9 @@ class HandlerEmitter extends Emitter {
     const high = primary(S(PC_HIGH));
     if (which === "pc") return { low: pc, high, signExtended: false, zeroExtended: false };
     const low = this.temp(add(pc, primary("(LENGTH[ip] << 1)")));
-    // Code does not run across a multiple of 4 GiB without going through the end of a page.
-    return { low, high, signExtended: false, zeroExtended: false };
+    // Only the last instruction before a multiple of 4 GiB carries.
+    const carried = this.xlen === 64 ? primary(`(${low.text} === 0 ? ${high.text} + 1 | 0 : ${high.text})`) : high;
+    return { low, high: carried, signExtended: false, zeroExtended: false };
   }
 
   /** What must be known outside while a function of the hart or the bus runs. */
@@ -209,7 +231,9 @@ class HandlerEmitter extends Emitter {
   #go(low: Expression, high: Expression): void {
     if (!this.#inline) {
       const misaligned = this.#aligned4 ? `if (${low.text} & 2) hart.misalignedFetch(${low.text}, ${high.text});` : "";
-      this.line(`${misaligned}return enter(${low.text}, ${high.text}) | 0;`);
+      this.line(misaligned);
+      this.#link();
+      this.line(`return enter(${low.text}, ${high.text}) | 0;`);
       return;
     }
     if (this.#aligned4) {
@@ -218,17 +242,19 @@ class HandlerEmitter extends Emitter {
       this.line(`hart.misalignedFetch(${low.text}, ${high.text});`);
       this.line(`}`);
     }
+    this.#link();
     const sameHigh = this.xlen === 64 ? ` && ${high.text} === ${S(PC_HIGH)}` : "";
     this.line(`if (((${low.text} ^ page) & -4096) === 0${sameHigh}) ip = (${low.text} - offset) >> 1;`);
     this.line(`else { ip = enter(${low.text}, ${high.text}) | 0;`);
     this.line(`if (ip < 0) { n = n - 1 | 0; break; }`);
     this.line(`offset = ${S(PAGE_OFFSET)}; page = offset + (ip << 1) | 0; }`);
-    this.line(`continue;`);
+    this.line(`${this.#count}continue;`);
   }
 
   #goRelative(): void {
     if (this.#near) {
-      this.line(this.#inline ? `ip = ip + IMM[ip] | 0; continue;` : `return ip + IMM[ip] | 0;`);
+      this.#link();
+      this.line(this.#inline ? `ip = ip + IMM[ip] | 0; ${this.#count}continue;` : `return ip + IMM[ip] | 0;`);
       return;
     }
     const pc = this.address("pc"), low = this.named(pc.low);
@@ -299,7 +325,7 @@ export function loopText(instructions: readonly Instruction[], options: Interpre
     const emitter = new HandlerEmitter(options, true, near !== general);
     emitter.emit(statements(instruction, options.xlen));
     temps = Math.max(temps, emitter.maxTemps);
-    const ends = emitter.lines.at(-1) === "continue;" || emitter.lines.at(-1)?.endsWith("continue;");
+    const ends = emitter.lines.at(-1)?.endsWith("continue;");
     cases.push(
       `case ${near}: // ${instruction.name}\n${emitter.lines.join("\n")}\n` +
         (ends ? "" : "ip = ip + LENGTH[ip] | 0; continue;"),

@@ -14,18 +14,23 @@ const RD = 5, RS1 = 6, RS2 = 7;
 const ROUNDS = 12;
 const NOP = 0x13;
 
+/** What is trained. */
+export interface Trainee {
+  readonly hart: Hart;
+  readonly unit: LoadStoreUnit;
+  readonly cache: DecodeCache;
+  readonly operations: readonly InlineOperation[];
+  readonly interpret: (record: number) => number;
+  readonly enter: (low: number, high: number) => number;
+  readonly heat: Uint16Array;
+  readonly threshold: number;
+}
+
 /**
  * Runs the loop over records that no guest has. It works on the first two pages of RAM, which hold nothing yet, and leaves no
  * trace but V8's type feedback.
  */
-export function train(
-  hart: Hart,
-  unit: LoadStoreUnit,
-  cache: DecodeCache,
-  operations: readonly InlineOperation[],
-  interpret: (record: number) => number,
-  enter: (low: number, high: number) => number,
-): void {
+export function train({ hart, unit, cache, operations, interpret, enter, heat, threshold }: Trainee): void {
   const { ram } = hart.memory, { state } = hart.count, scale = hart.xlen / 32;
   const page = ram.base, nextPage = ram.base + Math.min(4096, ram.size - 4096);
   // Aligned and misaligned, in RAM and in the other page, nowhere, and operands of every order.
@@ -38,13 +43,15 @@ export function train(
     cache.immediate[record] = 0;
     cache.length[record] = 1;
   };
+  let round = 0;
   const run = (pc: number, length: number) => {
     state[REMAINING] = length;
+    if (round % 2 === 0) heat.fill(threshold - 1, 0, PAGE_RECORDS);
     const record = enter(pc | 0, 0);
     interpret(record);
   };
   unit.rehearsing = true;
-  for (let round = 0; round < ROUNDS; round++) {
+  for (; round < ROUNDS; round++) {
     for (const { general, near } of operations) {
       put(enter(page | 0, 0), near);
       for (const [rs1, rs2] of operands) {
@@ -65,6 +72,7 @@ export function train(
     cache.flush();
   }
   unit.rehearsing = false;
+  heat.fill(0, 0, 2 * PAGE_RECORDS);
   hart.reset();
   ram.u8.fill(0, 0, 8192);
   state[REMAINING] = 0;

@@ -20,7 +20,14 @@ import { HartView } from "./hart_view.ts";
 import type { ImageFile, LoadPiece } from "./image.ts";
 import { MemoryView } from "./memory_view.ts";
 import { nearest } from "./nearest.ts";
-import { type FileSource, type MachineOptions, parseAccel, parseCpu, parseMemorySize } from "./options.ts";
+import {
+  compilerOptions,
+  type FileSource,
+  type MachineOptions,
+  parseAccel,
+  parseCpu,
+  parseMemorySize,
+} from "./options.ts";
 import { spike } from "./spike.ts";
 import type { Stop } from "./stop.ts";
 import { Symbols } from "./symbols.ts";
@@ -35,7 +42,7 @@ const TURN = 5_000_000;
 /** Longest time that `setTimeout` takes, milliseconds. */
 const MAX_TIMEOUT = 2 ** 31 - 1;
 /** Most instructions in one slice. */
-const MAX_SLICE = 2 ** 30;
+const MAX_SLICE = 2 ** 14;
 
 /** What `run` may be told. */
 export interface RunOptions {
@@ -132,7 +139,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       throw new OptionError(`-smp ${smp}: ${boardName} has 1 to ${definition.maxHarts} harts`);
     }
     if (smp !== 1) throw new OptionError(`-smp ${smp}: more than one hart is not supported yet`);
-    if (options.accel !== undefined) parseAccel(options.accel);
+    const accel = parseAccel(options.accel ?? "jit");
     const shift = options.icountShift ?? 0;
     if (!Number.isInteger(shift) || shift < 0 || shift > 10) {
       throw new OptionError(`-icount shift=${shift}: a whole number from 0 to 10`);
@@ -197,8 +204,8 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
 
     this.harts = this.#harts.map((hart) => new HartView<X>(hart));
     this.memory = new MemoryView(this.#bus);
-    this.#executor = new Executor(this.#harts[0]!);
-    this.#bus.onWatchedWrite = (offset, length) => this.#executor.cache.invalidate(offset, length);
+    this.#executor = new Executor(this.#harts[0]!, compilerOptions(accel));
+    this.#bus.onWatchedWrite = (offset, length) => this.#executor.invalidate(offset, length);
     this.#harts.forEach((hart, k) => {
       hart.onTrap = null;
       Object.defineProperty(hart, "onTrap", {

@@ -1,6 +1,7 @@
 // What a machine is made from, and how the texts that users write for it (sizes, CPU properties) are read.
 
 import { type Extension, EXTENSIONS, withImplied } from "../isa/extensions.ts";
+import type { CompilerOptions } from "../jit/code_cache.ts";
 import { OptionError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 
@@ -191,4 +192,19 @@ export function parseAccel(text: string): Accelerator {
     }
   }
   return { name, stats, ...(threshold !== undefined && { threshold }) };
+}
+
+/** Most instructions that can be counted before a region is compiled. */
+const MAX_THRESHOLD = 60_000;
+
+/** The compiler's settings; null for the interpreter. The defaults were found by sweeping (bench/README.md). */
+export function compilerOptions(accel: Accelerator): CompilerOptions | null {
+  if (accel.name === "interpreter") return null;
+  return {
+    threshold: Math.min(accel.threshold ?? 500, MAX_THRESHOLD),
+    regionInstructions: 300,
+    regionBlocks: 100,
+    callDepth: 200,
+    cacheInstructions: 200_000,
+  };
 }

@@ -1,0 +1,241 @@
+// The cache of compiled regions: finds the one of an address, compiles what has become hot, drops what was overwritten.
+
+import type { Decoder } from "../isa/decode.ts";
+import { LINE_SHIFT, type PhysicalMemory, WATCH } from "../hart/memory.ts";
+import { type Region, RegionBuilder, type RegionInstruction, type RegionLimits } from "./region.ts";
+import { RegionEmitter, type RegionText } from "./region_emitter.ts";
+
+/** Settings of the compiler, as `-accel jit,…` gives them. */
+export interface CompilerOptions {
+  /** How often a loop or call target is reached in the interpreter before its region is compiled. */
+  readonly threshold: number;
+  /** Most instructions in a region. */
+  readonly regionInstructions: number;
+  /** Most blocks in a region. */
+  readonly regionBlocks: number;
+  /** Most guest calls that are host calls within one another. */
+  readonly callDepth: number;
+  /** Most guest instructions in the cache; beyond it, everything is dropped and compiled anew as it becomes hot. */
+  readonly cacheInstructions: number;
+}
+
+/** What stands for an address in compiled code: the function to call, now and after every change. */
+export interface Cell {
+  /** Low half of the address. */
+  readonly pc: number;
+  /** Runs from there; see region_emitter.ts for what it returns. */
+  run: (depth: number) => number;
+  /** Instructions that must remain for `run` to do anything; Infinity where nothing is compiled. */
+  need: number;
+  /** How often it was called while not compiled. */
+  calls: number;
+  /** The region that is compiled. */
+  region: CompiledRegion | null;
+}
+
+/** A region in the cache. */
+interface CompiledRegion {
+  readonly cell: Cell;
+  readonly region: Region;
+  readonly lines: readonly number[];
+}
+
+/** Figures for `-accel jit,stats=on`. */
+export interface CompilerStatistics {
+  regions: number;
+  instructions: number;
+  textLength: number;
+  dropped: number;
+  flushes: number;
+}
+
+/** How often an uncompiled function is called from compiled code before it is compiled. */
+const CALL_THRESHOLD = 8;
+
+/** Why a region cannot be compiled again and again: how often one address was dropped. */
+const MOST_DROPS = 16;
+
+/** What generated functions are made with. */
+export type MakeFunction = (text: string, cells: readonly Cell[]) => (depth: number) => number;
+
+/** The regions of one hart's address space. */
+export class CodeCache {
+  readonly options: CompilerOptions;
+  readonly statistics: CompilerStatistics = { regions: 0, instructions: 0, textLength: 0, dropped: 0, flushes: 0 };
+  /** Direct-mapped look-up of cells by address, used by generated code. */
+  readonly table: Cell[] = [];
+  readonly #cells = new Map<number, Cell>();
+  readonly #byLine = new Map<number, Set<CompiledRegion>>();
+  readonly #drops = new Map<number, number>();
+  readonly #builder: RegionBuilder;
+  readonly #memory: PhysicalMemory;
+  readonly #make: MakeFunction;
+  readonly #xlen: 32 | 64;
+  readonly #compressed: boolean;
+  readonly #none: Cell;
+  #instructions = 0;
+  /** Called when a region was compiled or dropped, so that the interpreter enters or avoids it. */
+  onChange: (cell: Cell) => void = () => {};
+
+  constructor(
+    decoder: Decoder,
+    memory: PhysicalMemory,
+    options: CompilerOptions,
+    make: MakeFunction,
+    breakpoints: ReadonlySet<number>,
+  ) {
+    this.options = options;
+    this.#xlen = decoder.xlen;
+    this.#compressed = decoder.compressed;
+    this.#memory = memory;
+    this.#make = make;
+    const limits: RegionLimits = { instructions: options.regionInstructions, blocks: options.regionBlocks };
+    this.#builder = new RegionBuilder(decoder, memory, limits, breakpoints);
+    this.#none = { pc: 1, run: () => 1, need: Infinity, calls: 0, region: null };
+    this.table = new Array(4096).fill(this.#none);
+  }
+
+  /** The cell of an address. */
+  cell(pc: number): Cell {
+    let cell = this.#cells.get(pc);
+    if (cell === undefined) {
+      cell = { pc, run: () => pc, need: Infinity, calls: 0, region: null };
+      this.#uncompiled(cell);
+      this.#cells.set(pc, cell);
+    }
+    return cell;
+  }
+
+  /** The cell of an address that generated code did not find in the table. */
+  lookUp(pc: number): Cell {
+    return this.table[pc >>> 1 & 4095] = this.cell(pc);
+  }
+
+  #uncompiled(cell: Cell): void {
+    cell.region = null;
+    cell.need = Infinity;
+    cell.run = () => {
+      if (++cell.calls >= CALL_THRESHOLD && cell.calls % CALL_THRESHOLD === 0) this.compile(cell.pc, 0);
+      return cell.pc;
+    };
+  }
+
+  /** The text of the region at an address, with comments by `comment`; null if it cannot be compiled. */
+  text(pc: number, high: number, comment?: (i: RegionInstruction) => string): RegionText | null {
+    const region = this.#builder.build(pc, high);
+    return region && this.#emit(region, comment);
+  }
+
+  #emit(region: Region, comment?: (i: RegionInstruction) => string): RegionText {
+    const { base, size } = this.#memory.ram;
+    return new RegionEmitter(region, {
+      xlen: this.#xlen,
+      compressed: this.#compressed,
+      ramBase: base,
+      ramSize: size,
+      ...(comment && { comment }),
+    }).build();
+  }
+
+  /** Compiles the region at an address. False if it cannot be, or was overwritten too often to be worth it. */
+  compile(pc: number, high: number): boolean {
+    const cell = this.cell(pc);
+    if (cell.region !== null) return true;
+    if (high !== 0 || (this.#drops.get(pc) ?? 0) >= MOST_DROPS) return false;
+    const region = this.#builder.build(pc, high);
+    if (region === null) return false;
+    if (this.#instructions + region.size > this.options.cacheInstructions) this.flush();
+    const { text, cells, need } = this.#emit(region);
+    cell.run = this.#make(text, cells.map((to) => this.cell(to)));
+    cell.need = need;
+    const lines = this.#linesOf(region);
+    const compiled: CompiledRegion = { cell, region, lines };
+    cell.region = compiled;
+    for (const line of lines) {
+      this.#memory.ram.lines[line]! |= WATCH.compiled;
+      let regions = this.#byLine.get(line);
+      if (regions === undefined) this.#byLine.set(line, regions = new Set());
+      regions.add(compiled);
+    }
+    this.#instructions += region.size;
+    this.statistics.regions++;
+    this.statistics.instructions += region.size;
+    this.statistics.textLength += text.length;
+    this.onChange(cell);
+    return true;
+  }
+
+  #linesOf(region: Region): number[] {
+    const { base } = this.#memory.ram, lines = new Set<number>();
+    for (const block of region.blocks) {
+      for (const { pc, length } of block.instructions) {
+        lines.add(((pc >>> 0) - base) >>> LINE_SHIFT);
+        lines.add(((pc >>> 0) + length - 1 - base) >>> LINE_SHIFT);
+      }
+    }
+    return [...lines];
+  }
+
+  /** Drops the regions that hold any of `length` bytes from `offset` in RAM; true if there were any. */
+  invalidate(offset: number, length: number): boolean {
+    const { lines, base } = this.#memory.ram;
+    let dropped = false;
+    const last = (offset + length - 1) >>> LINE_SHIFT;
+    for (let line = offset >>> LINE_SHIFT; line <= last; line++) {
+      if ((lines[line]! & WATCH.compiled) === 0) continue;
+      for (const compiled of this.#byLine.get(line) ?? []) {
+        // A line also holds data: only writes to the instructions themselves matter.
+        if (!overlaps(compiled.region, base + offset, length)) continue;
+        this.#drop(compiled);
+        dropped = true;
+      }
+    }
+    return dropped;
+  }
+
+  #drop(compiled: CompiledRegion): void {
+    const { cell, lines, region } = compiled;
+    for (const line of lines) {
+      const regions = this.#byLine.get(line);
+      if (regions === undefined) continue;
+      regions.delete(compiled);
+      if (regions.size === 0) {
+        this.#byLine.delete(line);
+        this.#memory.ram.lines[line]! &= ~WATCH.compiled;
+      }
+    }
+    this.#instructions -= region.size;
+    this.#drops.set(cell.pc, (this.#drops.get(cell.pc) ?? 0) + 1);
+    this.statistics.dropped++;
+    this.#uncompiled(cell);
+    cell.calls = 0;
+    this.onChange(cell);
+  }
+
+  /** Drops everything. */
+  flush(): void {
+    for (const line of this.#byLine.keys()) this.#memory.ram.lines[line]! &= ~WATCH.compiled;
+    this.#byLine.clear();
+    for (const cell of this.#cells.values()) {
+      if (cell.region === null) continue;
+      this.#uncompiled(cell);
+      this.onChange(cell);
+    }
+    // Functions of other regions, still running perhaps, hold their cells: those stay good, only not compiled.
+    this.#cells.clear();
+    this.#drops.clear();
+    this.table.fill(this.#none);
+    this.#instructions = 0;
+    this.statistics.flushes++;
+  }
+}
+
+function overlaps(region: Region, address: number, length: number): boolean {
+  for (const block of region.blocks) {
+    for (const i of block.instructions) {
+      const start = i.pc >>> 0;
+      if (start < address + length && address < start + i.length) return true;
+    }
+  }
+  return false;
+}

@@ -1,0 +1,409 @@
+// Regions: the guest code that is compiled together. A region is what a hot entry reaches by direct branches and by calls
+// that return, up to a number of instructions, as a graph of basic blocks with what is known of its registers' lives.
+// Nothing here knows what language the region is compiled to.
+
+import { type Decoder, isCompressed } from "../isa/decode.ts";
+import { Builder, type Operands, type Statement, type Value } from "../isa/ir.ts";
+import type { Instruction } from "../isa/table.ts";
+import type { PhysicalMemory } from "../hart/memory.ts";
+
+/** Bounds of a region. */
+export interface RegionLimits {
+  /** Most instructions. */
+  readonly instructions: number;
+  /** Most basic blocks. */
+  readonly blocks: number;
+}
+
+/** One instruction of a region. */
+export interface RegionInstruction {
+  readonly pc: number;
+  readonly length: number;
+  readonly word: number;
+  readonly instruction: Instruction;
+  readonly operands: Operands;
+  readonly statements: readonly Statement[];
+}
+
+/** How a block ends. Addresses are low halves of virtual addresses, as int32. */
+export type Terminator =
+  /** Two ways. */
+  | { readonly kind: "branch"; readonly taken: number; readonly next: number }
+  /** One way: a jump, or running into another block. */
+  | { readonly kind: "jump"; readonly target: number }
+  /** A call whose return is expected at `next`. */
+  | { readonly kind: "call"; readonly target: number; readonly next: number }
+  /** A call to an address in a register. */
+  | { readonly kind: "indirectCall"; readonly next: number }
+  /** A jump to an address in a register, such as a return. */
+  | { readonly kind: "indirectJump" }
+  /** Goes on outside, at `pc`: an instruction that is not compiled, or the bound was reached. */
+  | { readonly kind: "exit"; readonly pc: number };
+
+/** A set of integer registers: bit n is x[n]. */
+export type RegisterSet = number;
+
+/** A basic block. */
+export class Block {
+  readonly pc: number;
+  readonly instructions: RegionInstruction[] = [];
+  terminator: Terminator = { kind: "exit", pc: 0 };
+  /** Blocks of the region that may follow. */
+  successors: Block[] = [];
+  predecessors: Block[] = [];
+  /** Registers read before they are written here. */
+  uses: RegisterSet = 0;
+  /** Registers written here. */
+  definitions: RegisterSet = 0;
+  /** Registers that may differ from the register file at the start. */
+  dirtyIn: RegisterSet = 0;
+  /** The same at the end. */
+  dirtyOut: RegisterSet = 0;
+  /** Registers that must be in locals at the start. */
+  liveIn: RegisterSet = 0;
+  /** Position in reverse postorder. */
+  order = -1;
+  /** Immediate dominator; itself for the entry. */
+  dominator: Block = this;
+  /** Blocks that this one immediately dominates. */
+  children: Block[] = [];
+  /** Target of a backward edge. */
+  isLoop = false;
+  /** Reached by two or more forward edges. */
+  isMerge = false;
+  /** Instructions that may run from the start of this block before the count is checked again. */
+  stretch = 0;
+
+  constructor(pc: number) {
+    this.pc = pc;
+  }
+
+  /** Whether it ends in a call after which the region goes on. */
+  get calls(): boolean {
+    return (this.terminator.kind === "call" || this.terminator.kind === "indirectCall") && this.successors.length > 0;
+  }
+}
+
+/** A region. */
+export interface Region {
+  readonly entry: Block;
+  /** All blocks in reverse postorder. */
+  readonly blocks: readonly Block[];
+  /** Whether every loop has one entrance, so that structured control flow can express it. */
+  readonly reducible: boolean;
+  /** High half of all its addresses. */
+  readonly high: number;
+  /** Number of instructions. */
+  readonly size: number;
+  /** All registers that it reads or writes. */
+  readonly registers: RegisterSet;
+}
+
+/** Reads code for region building. */
+export class RegionBuilder {
+  readonly #decoder: Decoder;
+  readonly #memory: PhysicalMemory;
+  readonly #limits: RegionLimits;
+  /** Physical addresses of instructions that are left to the interpreter. */
+  readonly #breakpoints: ReadonlySet<number>;
+
+  constructor(decoder: Decoder, memory: PhysicalMemory, limits: RegionLimits, breakpoints: ReadonlySet<number>) {
+    this.#breakpoints = breakpoints;
+    this.#decoder = decoder;
+    this.#memory = memory;
+    this.#limits = limits;
+  }
+
+  /** The instruction at an address, or null if it cannot be compiled. */
+  #read(pc: number, high: number): RegionInstruction | null {
+    if (this.#breakpoints.has((high >>> 0) * 4294967296 + (pc >>> 0))) return null;
+    const halfword = this.#halfword(pc, high);
+    if (halfword < 0) return null;
+    let word = halfword;
+    if (!isCompressed(halfword)) {
+      const upper = this.#halfword((pc + 2) | 0, high);
+      if (upper < 0) return null;
+      word |= upper << 16;
+    }
+    const decoded = this.#decoder.decode(word);
+    if (decoded === null) return null;
+    const { instruction, operands, length } = decoded;
+    const builder = new Builder(this.#decoder.xlen, false);
+    instruction.semantics!(builder, operands);
+    const last = builder.statements.at(-1);
+    if (last?.kind === "leave") return null;
+    // The hart reads and writes registers itself.
+    if (builder.statements.some((s) => s.kind === "call" && s.name === "compareAndSwap")) return null;
+    const direct = last?.kind === "branch" || last?.kind === "jump";
+    if (direct && !this.#decoder.compressed && (operands.imm & 2) !== 0) return null;
+    return { pc, length, word: decoded.word, instruction, operands, statements: builder.statements };
+  }
+
+  #halfword(pc: number, high: number): number {
+    const physical = (high >>> 0) * 4294967296 + (pc >>> 0), page = physical - physical % 4096;
+    const memory = this.#memory.executable(page);
+    // Only RAM: what lies elsewhere runs once, at reset.
+    if (memory === null || !memory.isRam) return -1;
+    const at = memory.offset + physical - page;
+    return memory.bytes[at]! | memory.bytes[at + 1]! << 8;
+  }
+
+  /** Builds the region of an entry; null if its first instruction cannot be compiled. */
+  build(entryPc: number, high: number): Region | null {
+    const read = new Map<number, RegionInstruction | null>();
+    const at = (pc: number) => {
+      let found = read.get(pc);
+      if (found === undefined) read.set(pc, found = this.#read(pc, high));
+      return found;
+    };
+    if (at(entryPc) === null) return null;
+    const leaders = new Set([entryPc]);
+    const work = [entryPc];
+    const scanned = new Set<number>();
+    let size = 0;
+    const lead = (pc: number) => {
+      if (leaders.has(pc) || leaders.size >= this.#limits.blocks || size >= this.#limits.instructions) return;
+      leaders.add(pc);
+      work.push(pc);
+    };
+    while (work.length > 0) {
+      for (let pc = work.shift()!;;) {
+        const i = at(pc);
+        if (i === null || scanned.has(pc) || size >= this.#limits.instructions) break;
+        scanned.add(pc);
+        size++;
+        const next = (pc + i.length) | 0, target = (pc + i.operands.imm) | 0, links = i.operands.rd !== 0;
+        const kind = i.statements.at(-1)?.kind;
+        if (kind === "branch") lead(target), lead(next);
+        else if (kind === "jump") lead(links ? next : target);
+        else if (kind === "jumpTo" && links) lead(next);
+        if (kind === "branch" || kind === "jump" || kind === "jumpTo") break;
+        pc = next;
+      }
+    }
+    const blocks = new Map<number, Block>();
+    for (const pc of leaders) blocks.set(pc, this.#block(pc, leaders, scanned, at));
+    return finish(blocks, entryPc, high);
+  }
+
+  #block(
+    start: number,
+    leaders: ReadonlySet<number>,
+    scanned: ReadonlySet<number>,
+    at: (pc: number) => RegionInstruction | null,
+  ): Block {
+    const block = new Block(start);
+    for (let pc = start;;) {
+      const i = scanned.has(pc) ? at(pc) : null;
+      if (i === null) {
+        block.terminator = { kind: "exit", pc };
+        break;
+      }
+      block.instructions.push(i);
+      const next = (pc + i.length) | 0, target = (pc + i.operands.imm) | 0, links = i.operands.rd !== 0;
+      const kind = i.statements.at(-1)?.kind;
+      if (kind === "branch") block.terminator = { kind: "branch", taken: target, next };
+      else if (kind === "jump") {
+        block.terminator = links ? { kind: "call", target, next } : { kind: "jump", target };
+      } else if (kind === "jumpTo") {
+        block.terminator = links ? { kind: "indirectCall", next } : { kind: "indirectJump" };
+      } else {
+        pc = next;
+        if (!leaders.has(pc)) continue;
+        block.terminator = { kind: "jump", target: pc };
+      }
+      break;
+    }
+    return block;
+  }
+}
+
+/** Registers that a value reads. */
+function readsOf(v: Value | null): RegisterSet {
+  if (v === null) return 0;
+  if (v.operation === "x") return 1 << v.low;
+  return readsOf(v.a) | readsOf(v.b) | readsOf(v.c);
+}
+
+/** Registers that a statement reads. */
+function statementReads(s: Statement): RegisterSet {
+  switch (s.kind) {
+    case "setX":
+    case "setF":
+    case "let":
+      return readsOf(s.value);
+    case "load":
+      return readsOf(s.address);
+    case "store":
+      return readsOf(s.address) | readsOf(s.value);
+    case "call":
+    case "leave":
+      return s.args.reduce((set, value) => set | readsOf(value), 0);
+    case "branch":
+      return readsOf(s.condition);
+    case "jumpTo":
+      return readsOf(s.target);
+    case "jump":
+      return 0;
+  }
+}
+
+function successorsOf(t: Terminator): number[] {
+  switch (t.kind) {
+    case "branch":
+      return t.taken === t.next ? [t.next] : [t.taken, t.next];
+    case "jump":
+      return [t.target];
+    case "call":
+    case "indirectCall":
+      return [t.next];
+    default:
+      return [];
+  }
+}
+
+function finish(byPc: Map<number, Block>, entryPc: number, high: number): Region {
+  const entry = byPc.get(entryPc)!;
+  for (const block of byPc.values()) {
+    for (const pc of successorsOf(block.terminator)) {
+      const to = byPc.get(pc);
+      if (to !== undefined && to.instructions.length > 0) block.successors.push(to);
+    }
+    for (const i of block.instructions) {
+      for (const s of i.statements) {
+        block.uses |= statementReads(s) & ~block.definitions;
+        if (s.kind === "setX") block.definitions |= 1 << s.register;
+      }
+    }
+  }
+  const blocks = reversePostorder(entry);
+  for (const block of blocks) for (const to of block.successors) to.predecessors.push(block);
+  lives(blocks);
+  const reducible = dominators(blocks, entry);
+  stretches(blocks, entry);
+  return {
+    entry,
+    blocks,
+    reducible,
+    high,
+    size: blocks.reduce((sum, block) => sum + block.instructions.length, 0),
+    registers: blocks.reduce((set, block) => set | block.liveIn | block.uses | block.definitions, 0),
+  };
+}
+
+function reversePostorder(entry: Block): Block[] {
+  const order: Block[] = [], seen = new Set<Block>([entry]);
+  // Depth-first with an explicit stack: regions can be deep.
+  const stack: { block: Block; next: number }[] = [{ block: entry, next: entry.successors.length - 1 }];
+  while (stack.length > 0) {
+    const top = stack.at(-1)!;
+    if (top.next < 0) {
+      order.push(top.block);
+      stack.pop();
+      continue;
+    }
+    const to = top.block.successors[top.next--]!;
+    if (seen.has(to)) continue;
+    seen.add(to);
+    stack.push({ block: to, next: to.successors.length - 1 });
+  }
+  order.reverse();
+  order.forEach((block, k) => block.order = k);
+  return order;
+}
+
+/**
+ * Which registers may differ from the register file, and which must be in locals: those read later, and those that may be
+ * written back by an exit. A call writes everything back and leaves nothing in locals.
+ */
+function lives(blocks: readonly Block[]): void {
+  for (let changed = true; changed;) {
+    changed = false;
+    for (const block of blocks) {
+      block.dirtyOut = block.dirtyIn | block.definitions;
+      if (block.calls) continue;
+      for (const to of block.successors) {
+        if ((to.dirtyIn | block.dirtyOut) === to.dirtyIn) continue;
+        to.dirtyIn |= block.dirtyOut;
+        changed = true;
+      }
+    }
+  }
+  for (let changed = true; changed;) {
+    changed = false;
+    for (let k = blocks.length - 1; k >= 0; k--) {
+      const block = blocks[k]!;
+      let after = block.dirtyOut;
+      if (!block.calls) { for (const to of block.successors) after |= to.liveIn; }
+      const live = block.uses | after & ~block.definitions | block.dirtyIn;
+      if (live === block.liveIn) continue;
+      block.liveIn = live;
+      changed = true;
+    }
+  }
+}
+
+/** Computes the dominator tree, loops and merges; false if the graph is irreducible. */
+function dominators(blocks: readonly Block[], entry: Block): boolean {
+  const known = new Set<Block>([entry]);
+  const meet = (a: Block, b: Block) => {
+    while (a !== b) {
+      while (a.order > b.order) a = a.dominator;
+      while (b.order > a.order) b = b.dominator;
+    }
+    return a;
+  };
+  for (let changed = true; changed;) {
+    changed = false;
+    for (const block of blocks) {
+      if (block === entry) continue;
+      let dominator: Block | null = null;
+      for (const from of block.predecessors) {
+        if (known.has(from)) dominator = dominator === null ? from : meet(dominator, from);
+      }
+      if (dominator === null || (known.has(block) && dominator === block.dominator)) continue;
+      block.dominator = dominator;
+      known.add(block);
+      changed = true;
+    }
+  }
+  const dominates = (a: Block, b: Block) => {
+    for (;; b = b.dominator) {
+      if (a === b) return true;
+      if (b === entry) return false;
+    }
+  };
+  let reducible = true;
+  for (const block of blocks) {
+    let forward = 0;
+    for (const from of block.predecessors) {
+      if (from.order < block.order) forward++;
+      else {
+        block.isLoop = true;
+        if (!dominates(block, from)) reducible = false;
+      }
+    }
+    block.isMerge = forward >= 2;
+    if (block !== entry) block.dominator.children.push(block);
+  }
+  for (const block of blocks) block.children.sort((a, b) => b.order - a.order);
+  return reducible;
+}
+
+/** Where the count of instructions is checked: at the entry, at loops and after calls. */
+export function isChecked(block: Block, entry: Block): boolean {
+  return block === entry || block.isLoop || block.predecessors.some((from) => from.calls);
+}
+
+/** The longest way from each block to the next check or out of the region. */
+function stretches(blocks: readonly Block[], entry: Block): void {
+  for (let k = blocks.length - 1; k >= 0; k--) {
+    const block = blocks[k]!;
+    let longest = 0;
+    for (const to of block.successors) {
+      // A backward edge leads to a loop, which is checked.
+      if (!isChecked(to, entry) && to.order > block.order) longest = Math.max(longest, to.stretch);
+    }
+    block.stretch = block.instructions.length + longest;
+  }
+}

@@ -1,0 +1,500 @@
+// A region as a JavaScript function: registers in locals, structured control flow, calls as calls.
+//
+// The function gets the depth of calls that it may still make and returns where the guest goes on: the low half of an
+// address, or 1 if the hart's own pc says (after a trap, or when the executor must look at something). Before it returns,
+// all registers are in the register file and the count of instructions is exact.
+
+import type { Branch, Call, JumpTo, Leave, Load, Statement, Store, Value } from "../isa/ir.ts";
+import { REMAINING, SITE_DIRTY, SITE_PC } from "../hart/counter.ts";
+import { Emitter, type Pair, sizeOf } from "./emitter.ts";
+import { type Expression, inside, isSimple, literal, literalValue, primary, SHIFT, shift, ZERO } from "./expression.ts";
+import { type Fact, type Facts, meetFacts, sameFacts, UNKNOWN } from "./facts.ts";
+import { accessCode, hartCall, MemoryAccess } from "./memory_access.ts";
+import { type Block, type Region, type RegionInstruction, type RegisterSet } from "./region.ts";
+
+/** Returned by compiled code when the hart's pc says where to go on. */
+export const ELSEWHERE = 1;
+/** Bit of an access code: the instruction is 2 bytes long. */
+export const SHORT_INSTRUCTION = 64;
+
+/** What the text of a region depends on beside the region. */
+export interface RegionEmitterOptions {
+  readonly xlen: 32 | 64;
+  /** Whether instructions may lie on any halfword. */
+  readonly compressed: boolean;
+  readonly ramBase: number;
+  readonly ramSize: number;
+  /** Text of an instruction for comments; none where absent. */
+  readonly comment?: (i: RegionInstruction) => string;
+}
+
+/** A compiled region's text and what it refers to. */
+export interface RegionText {
+  readonly text: string;
+  /** Low halves of the addresses whose cells it calls, in the order of their names `c0`, `c1` … */
+  readonly cells: readonly number[];
+  /** Least number of instructions that must remain for it to do anything. */
+  readonly need: number;
+}
+
+const S = (index: number) => `STATE[${index}]`;
+const hex = (pc: number) => (pc >>> 0).toString(16);
+
+function registersOf(set: RegisterSet): number[] {
+  const list: number[] = [];
+  for (let n = 1; n < 32; n++) if ((set & 1 << n) !== 0) list.push(n);
+  return list;
+}
+
+/** Emits the function of one region. */
+export class RegionEmitter extends Emitter {
+  readonly #region: Region;
+  readonly #options: RegionEmitterOptions;
+  readonly #memory: MemoryAccess;
+  readonly #cells = new Map<number, string>();
+  /** Facts at the start of each block. */
+  #factsIn = new Map<Block, Facts>();
+  /** Facts where the emitter is. */
+  #facts: Facts = new Map();
+  /** Registers that differ from the register file where the emitter is. */
+  #dirty: RegisterSet = 0;
+  #instruction!: RegionInstruction;
+  /** What must be added to `n` for the instructions that remain including the present one. */
+  #ahead = 0;
+  #mayStop = false;
+  #slowPaths = false;
+
+  constructor(region: Region, options: RegionEmitterOptions) {
+    super(options.xlen);
+    this.#region = region;
+    this.#options = options;
+    this.#memory = new MemoryAccess(options.ramBase, options.ramSize, options.xlen);
+  }
+
+  protected override line(text: string): void {
+    this.lines.push(text);
+  }
+
+  // Registers.
+
+  protected readLow(register: number): Expression {
+    if (register === 0) return ZERO;
+    const fact = this.#facts.get(register);
+    return fact?.low !== undefined ? literal(fact.low) : primary(`x${register}`);
+  }
+  protected readPair(register: number): Pair {
+    if (register === 0) return this.constant(0, 0);
+    const fact = this.#facts.get(register) ?? UNKNOWN;
+    if (fact.low !== undefined) return this.constant(fact.low, fact.high!);
+    const low = primary(`x${register}`);
+    const high = fact.zeroExtended
+      ? ZERO
+      : fact.signExtended
+      ? shift(low, ">>", literal(31))
+      : primary(`x${register}h`);
+    return { low, high, signExtended: fact.signExtended, zeroExtended: fact.zeroExtended };
+  }
+  #define(register: number, fact: Fact): void {
+    if (fact.signExtended || fact.zeroExtended || fact.low !== undefined) this.#facts.set(register, fact);
+    else this.#facts.delete(register);
+    this.#dirty |= 1 << register;
+  }
+  protected write32(register: number, value: Expression): void {
+    const low = literalValue(value);
+    this.line(`x${register} = ${value.text};`);
+    this.#define(register, low === undefined ? UNKNOWN : { ...UNKNOWN, low, high: 0 });
+  }
+  protected write64(register: number, value: Pair): void {
+    const name = `x${register}`, low = literalValue(value.low), high = literalValue(value.high);
+    if (value.signExtended && low === undefined) {
+      this.line(`${name} = ${value.low.text};`);
+      this.line(`${name}h = ${name} >> 31;`);
+    } else if (high !== undefined) {
+      this.line(`${name} = ${value.low.text};`);
+      this.line(`${name}h = ${high};`);
+    } else {
+      const held = this.named(value.low);
+      this.line(`${name}h = ${value.high.text};`);
+      this.line(`${name} = ${held.text};`);
+    }
+    const { signExtended, zeroExtended } = value;
+    this.#define(
+      register,
+      low !== undefined && high !== undefined
+        ? { signExtended, zeroExtended, low, high }
+        : { signExtended, zeroExtended },
+    );
+  }
+  protected readF(register: number): Pair {
+    return {
+      low: primary(`F[${2 * register}]`),
+      high: primary(`F[${2 * register + 1}]`),
+      signExtended: false,
+      zeroExtended: false,
+    };
+  }
+  protected writeF(register: number, value: Pair): void {
+    const low = this.named(value.low), high = this.named(value.high);
+    this.line(`F[${2 * register}] = ${low.text}; F[${2 * register + 1}] = ${high.text};`);
+    this.line(`hart.dirtyFloat();`);
+  }
+  protected field(_value: Value): Expression {
+    throw new Error("an operand of compiled code is always known");
+  }
+  protected address(which: "pc" | "next"): Pair {
+    const { pc, length } = this.#instruction;
+    const low = which === "pc" ? pc : (pc + length) | 0;
+    const carried = which === "next" && low >= 0 && low < 4 && pc < 0;
+    return this.constant(low, (this.#region.high + (carried ? 1 : 0)) | 0);
+  }
+
+  // Memory and calls.
+
+  /** Arguments by which a slow path knows where it was called from. */
+  #site(): string {
+    return `${this.#instruction.pc}, ${this.#dirty}, n + ${this.#ahead}`;
+  }
+  #code(s: Load | Store): number {
+    return accessCode(s.memory, s.access === "amo") + (this.#instruction.length === 2 ? SHORT_INSTRUCTION : 0);
+  }
+
+  protected load(s: Load): void {
+    this.#slowPaths = true;
+    const address = this.#memory.address(this, s.address);
+    const low = this.fresh(), high = s.memory === "i64" ? this.fresh() : null;
+    const results = high === null ? [low] : [low, high];
+    const slow =
+      `${low.text} = slowLoad(${this.#code(s)}, ${address.low.text}, ${address.fullHigh.text}, ${this.#site()});` +
+      (high === null ? "" : ` ${high.text} = HIGH[0];`);
+    const fast = this.#memory.fastLoad(address, s.memory, results).join(" ");
+    this.line(`if (${this.#memory.test(address, sizeOf(s.memory))}) { ${fast} } else { ${slow} }`);
+    this.define(
+      s.temp,
+      high === null ? low : { low, high, signExtended: false, zeroExtended: false },
+    );
+  }
+
+  protected store(s: Store): void {
+    this.#slowPaths = true;
+    const address = this.#memory.address(this, s.address);
+    const pair = s.memory === "i64" ? this.wide(s.value) : null;
+    const low = this.named(pair === null ? this.narrow(s.value) : pair.low);
+    const high = pair === null ? null : this.named(pair.high);
+    const fast = this.#memory.fastStore(address, s.memory, low, high).join(" ");
+    const slow = `slowStore(${this.#code(s)}, ${address.low.text}, ${address.fullHigh.text}, ${low.text}, ${
+      high?.text ?? "0"
+    }, ${this.#site()});`;
+    const test = `${this.#memory.test(address, sizeOf(s.memory))} && ${this.#memory.unwatched(address)}`;
+    this.line(`if (${test}) { ${fast} } else { ${slow} }`);
+  }
+
+  protected call(s: Call): void {
+    this.#slowPaths = true;
+    this.#mayStop = true;
+    const invocation = hartCall(this, s).text;
+    this.line(`${S(SITE_PC)} = ${this.#instruction.pc}; ${S(SITE_DIRTY)} = ${this.#dirty};`);
+    this.line(`${S(REMAINING)} = n + ${this.#ahead};`);
+    if (s.temp === null) this.line(`${invocation};`);
+    else if (s.temp.type === "i64") {
+      const low = this.temp(primary(invocation)), high = this.temp(primary("HIGH[0]"));
+      this.define(s.temp, { low, high, signExtended: false, zeroExtended: false });
+    } else this.define(s.temp, this.temp(primary(invocation)));
+  }
+
+  // Control flow is the terminators' business; see `#terminate`.
+  protected branch(_s: Branch): void {}
+  protected jump(): void {}
+  protected jumpTo(_s: JumpTo): void {}
+  protected leave(_s: Leave): void {
+    throw new Error("a region holds no instruction that leaves");
+  }
+
+  // Blocks.
+
+  #loads(set: RegisterSet): void {
+    const texts = registersOf(set).map((n) =>
+      this.xlen === 32 ? `x${n} = X[${n}];` : `x${n} = X[${2 * n}]; x${n}h = X[${2 * n + 1}];`
+    );
+    if (texts.length > 0) this.line(texts.join(" "));
+  }
+
+  #writeBack(set: RegisterSet, facts: Facts = this.#facts): string {
+    return registersOf(set).map((n) => {
+      const fact = facts.get(n);
+      if (this.xlen === 32) return `X[${n}] = ${fact?.low ?? `x${n}`};`;
+      const high = fact?.high ?? (fact?.zeroExtended ? "0" : fact?.signExtended ? `x${n} >> 31` : `x${n}h`);
+      return `X[${2 * n}] = ${fact?.low ?? `x${n}`}; X[${2 * n + 1}] = ${high};`;
+    }).join(" ");
+  }
+
+  #cell(pc: number): string {
+    let name = this.#cells.get(pc);
+    if (name === undefined) this.#cells.set(pc, name = `c${this.#cells.size}`);
+    return name;
+  }
+
+  /** Leaves the region for an address. */
+  #exit(pc: number): void {
+    this.line(`${this.#writeBack(this.#dirty)} ${S(REMAINING)} = n; return ${pc};`);
+  }
+
+  /** Leaves if fewer instructions remain than the way to the next check is long. */
+  #check(block: Block, pc: number, dirty: RegisterSet, facts: Facts): void {
+    this.line(
+      `if (n < ${block.stretch}) { ${this.#writeBack(dirty, facts)} ${S(REMAINING)} = n; return ${pc}; }`,
+    );
+  }
+
+  /** The instructions of a block, without how it ends. Returns the condition of a branch, or the target of a jump. */
+  #body(block: Block): Expression | Pair | null {
+    const { instructions } = block;
+    this.#facts = new Map(this.#factsIn.get(block)!);
+    this.#dirty = block.dirtyIn;
+    this.line(`n = n - ${instructions.length} | 0;`);
+    let result: Expression | Pair | null = null;
+    instructions.forEach((i, k) => {
+      this.#instruction = i;
+      this.#ahead = instructions.length - k;
+      this.#mayStop = false;
+      if (this.#options.comment) this.line(`// ${this.#options.comment(i)}`);
+      const last = i.statements.at(-1);
+      if (last?.kind === "branch") {
+        this.emit(i.statements.slice(0, -1));
+        result = this.condition(last.condition);
+      } else if (last?.kind === "jumpTo") result = this.#indirect(i.statements, last);
+      else this.emit(i.statements);
+      if (this.#mayStop) {
+        const ahead = this.#ahead;
+        this.line(`if (${S(REMAINING)} !== n + ${ahead}) {`);
+        this.line(`${this.#writeBack(this.#dirty)} ${S(REMAINING)} = ${S(REMAINING)} - 1;`);
+        this.line(`hart.setPc(${(i.pc + i.length) | 0}, ${this.address("next").high.text}); return ${ELSEWHERE}; }`);
+      }
+    });
+    return result;
+  }
+
+  /** The statements of a jump to a register, up to the jump; gives the target. */
+  #indirect(statements: readonly Statement[], last: JumpTo): Expression | Pair {
+    const [first, ...rest] = statements.slice(0, -1);
+    this.emit(first === undefined ? [] : [first]);
+    const target = this.xlen === 32 ? this.narrow(last.target) : this.wide(last.target);
+    const low = "low" in target ? target.low : target;
+    if (!this.#options.compressed) {
+      // A misaligned target traps, which the interpreter does.
+      const pc = this.#instruction.pc;
+      this.line(
+        `if (${low.text} & 2) { ${this.#writeBack(this.#dirty)} ${S(REMAINING)} = n + ${this.#ahead}; return ${pc}; }`,
+      );
+    }
+    this.continueWith(rest);
+    return target;
+  }
+
+  /** What follows the body of a block. */
+  #terminate(block: Block, result: Expression | Pair | null): void {
+    const { terminator: t } = block;
+    const to = (pc: number) => block.successors.find((b) => b.pc === pc);
+    const go = (pc: number) => {
+      const next = to(pc);
+      if (next === undefined) this.#exit(pc);
+      else this.#goto(block, next);
+    };
+    switch (t.kind) {
+      case "branch": {
+        const facts = this.#facts, dirty = this.#dirty;
+        this.line(`if (${(result as Expression).text}) {`);
+        go(t.taken);
+        this.#facts = facts, this.#dirty = dirty;
+        this.line(`} else {`);
+        go(t.next);
+        this.line(`}`);
+        break;
+      }
+      case "jump":
+        go(t.target);
+        break;
+      case "exit":
+        this.#exit(t.pc);
+        break;
+      case "call": {
+        const next = to(t.next);
+        if (next === undefined) {
+          this.#exit(t.target);
+          break;
+        }
+        this.#callCell(block, next, String(t.target), `${this.#cell(t.target)}`);
+        break;
+      }
+      case "indirectCall":
+      case "indirectJump": {
+        const low = this.#leaveForPair(result!);
+        const next = t.kind === "indirectCall" ? to(t.next) : undefined;
+        if (next === undefined) {
+          this.line(`${this.#writeBack(this.#dirty)} ${S(REMAINING)} = n; return ${low.text};`);
+          break;
+        }
+        this.line(`q = CELLS[${inside(low, SHIFT)} >>> 1 & 4095]; if (q.pc !== ${low.text}) q = lookUp(${low.text});`);
+        this.#callCell(block, next, low.text, "q");
+      }
+    }
+  }
+
+  /** Leaves if a jump's target is in another 4 GiB; gives the low half of the target, by name. */
+  #leaveForPair(target: Expression | Pair): Expression {
+    if (!("low" in target)) return this.#held(target);
+    const low = this.#held(target.low), high = literalValue(target.high);
+    if (high !== this.#region.high) {
+      this.line(`if (${inside(target.high, 11)} !== ${this.#region.high}) {`);
+      this.line(`${this.#writeBack(this.#dirty)} ${S(REMAINING)} = n;`);
+      this.line(`hart.setPc(${low.text}, ${target.high.text}); return ${ELSEWHERE}; }`);
+    }
+    return low;
+  }
+  #held(e: Expression): Expression {
+    return isSimple(e) && !/^x\d/.test(e.text) ? e : this.temp(e);
+  }
+
+  #callCell(block: Block, next: Block, target: string, cell: string): void {
+    this.line(`${this.#writeBack(this.#dirty)} ${S(REMAINING)} = n;`);
+    this.line(`if (d <= 0) return ${target};`);
+    this.line(`r = ${cell}.run(d - 1); if (r !== ${next.pc}) return r;`);
+    this.line(`n = ${S(REMAINING)};`);
+    this.#check(next, next.pc, 0, new Map());
+    this.#loads(next.liveIn);
+    this.#goto(block, next);
+  }
+
+  // Structure: every block is emitted once, inside its dominator; see "Beyond Relooper" (Ramsey, 2022).
+
+  #goto(from: Block, to: Block): void {
+    if (!this.#region.reducible) this.line(`b = ${to.order}; continue S;`);
+    else if (to.order <= from.order) this.line(`continue L${hex(to.pc)};`);
+    else if (to.isMerge) this.line(`break B${hex(to.pc)};`);
+    else this.#tree(to, false);
+  }
+
+  #tree(block: Block, isEntry: boolean): void {
+    const merges = block.children.filter((child) => child.isMerge);
+    if (block.isLoop) {
+      this.line(`L${hex(block.pc)}: for (;;) {`);
+      this.#check(block, block.pc, block.dirtyIn, this.#factsIn.get(block)!);
+    } else if (isEntry) this.#check(block, block.pc, 0, new Map());
+    this.#within(block, merges);
+    if (block.isLoop) this.line(`}`);
+  }
+
+  #within(block: Block, merges: readonly Block[]): void {
+    const [first, ...rest] = merges;
+    if (first === undefined) {
+      this.#terminate(block, this.#body(block));
+      return;
+    }
+    this.line(`B${hex(first.pc)}: {`);
+    this.#within(block, rest);
+    this.line(`}`);
+    this.#tree(first, false);
+  }
+
+  /** For a loop with several entrances: a switch over blocks. */
+  #switch(): void {
+    const { blocks, entry } = this.#region;
+    if (!entry.isLoop) this.#check(entry, entry.pc, 0, new Map());
+    this.line(`let b = ${entry.order};`);
+    this.line(`S: for (;;) { switch (b) {`);
+    for (const block of blocks) {
+      this.line(`case ${block.order}: {`);
+      if (block.isLoop) this.#check(block, block.pc, block.dirtyIn, this.#factsIn.get(block)!);
+      this.#terminate(block, this.#body(block));
+      this.line(`}`);
+    }
+    this.line(`} }`);
+  }
+
+  /** Facts at the start of every block: emits all blocks, to nowhere, until nothing changes any more. */
+  #solveFacts(): void {
+    const { blocks, entry } = this.#region;
+    const after = new Map<Block, Facts>();
+    this.#factsIn = new Map(blocks.map((block) => [block, new Map()]));
+    const reached = new Set<Block>([entry]);
+    const work = [...blocks];
+    let rounds = 0;
+    for (let changed = true; changed && rounds < 20; rounds++) {
+      changed = false;
+      for (const block of work) {
+        if (!reached.has(block)) continue;
+        if (block !== entry) {
+          let facts: Facts | null = null;
+          for (const from of block.predecessors) {
+            const out = from.calls ? new Map() : after.get(from);
+            if (out === undefined) continue; // not emitted yet: assume the best
+            facts = facts === null ? out : meetFacts(facts, out);
+          }
+          facts ??= new Map();
+          if (after.has(block) && sameFacts(facts, this.#factsIn.get(block)!)) continue;
+          this.#factsIn.set(block, facts);
+        } else if (after.has(block)) continue;
+        else if (block.predecessors.length > 0) this.#factsIn.set(block, new Map());
+        this.lines = [];
+        this.#body(block);
+        after.set(block, new Map(this.#facts));
+        for (const to of block.successors) reached.add(to);
+        changed = true;
+      }
+    }
+    if (rounds === 20) this.#factsIn = new Map(blocks.map((block) => [block, new Map()]));
+    this.lines = [];
+  }
+
+  /** The text of the region's function. */
+  build(): RegionText {
+    const { entry, registers } = this.#region;
+    this.#solveFacts();
+    this.#slowPaths = false;
+    this.#loads(entry.liveIn);
+    if (this.#region.reducible) this.#tree(entry, true);
+    else this.#switch();
+    const body = this.lines;
+    this.lines = [];
+    const locals = registersOf(registers).flatMap((n) =>
+      this.xlen === 32 ? [`x${n} = 0`] : [`x${n} = 0`, `x${n}h = 0`]
+    );
+    const temps = Array.from({ length: this.maxTemps }, (_, k) => `t${k} = 0`);
+    const declared = [`n = ${S(REMAINING)}`, "r = 0", "q = c0", ...locals, ...temps].join(", ");
+    const lines = [`function region_${hex(entry.pc)}(d) {`, `let ${declared};`];
+    if (this.#slowPaths) lines.push(`try {`, ...body, `} catch (e) {`, ...this.#handler(), `}`);
+    else lines.push(...body);
+    lines.push(`}`);
+    if (this.#cells.size === 0) this.#cell(entry.pc);
+    return { text: indent(lines), cells: [...this.#cells.keys()], need: entry.stretch };
+  }
+
+  /** Writes back what is in locals only, and lets the executor deal with whatever was thrown. */
+  #handler(): string[] {
+    const written = this.#region.blocks.reduce((set, block) => set | block.dirtyOut, 0);
+    const lines = [`const dirty = ${S(SITE_DIRTY)};`];
+    for (const n of registersOf(written)) {
+      lines.push(
+        this.xlen === 32
+          ? `if (dirty & ${1 << n}) X[${n}] = x${n};`
+          : `if (dirty & ${1 << n}) { X[${2 * n}] = x${n}; X[${2 * n + 1}] = x${n}h; }`,
+      );
+    }
+    lines.push(`return caught(e);`);
+    return lines;
+  }
+}
+
+/** Indents lines by their braces. */
+function indent(lines: readonly string[]): string {
+  let depth = 0;
+  return lines.map((line) => {
+    const code = line.startsWith("//") ? "" : line;
+    const closes = /^\s*\}/.test(code) ? 1 : 0;
+    const text = "  ".repeat(Math.max(0, depth - closes)) + line.trim();
+    for (const c of code) {
+      if (c === "{") depth++;
+      else if (c === "}") depth--;
+    }
+    return text;
+  }).join("\n");
+}
