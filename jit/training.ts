@@ -6,6 +6,7 @@
 import { REMAINING } from "../hart/counter.ts";
 import type { Hart } from "../hart/hart.ts";
 import type { LoadStoreUnit } from "../hart/load_store_unit.ts";
+import { Exception } from "../hart/trap.ts";
 import { type DecodeCache, PAGE_RECORDS } from "./decode_cache.ts";
 import type { InlineOperation } from "./interpreter.ts";
 
@@ -48,7 +49,12 @@ export function train({ hart, unit, cache, operations, interpret, enter, heat, t
     state[REMAINING] = length;
     if (round % 2 === 0) heat.fill(threshold - 1, 0, PAGE_RECORDS);
     const record = enter(pc | 0, 0);
-    interpret(record);
+    try {
+      interpret(record);
+    } catch (e) {
+      // A misaligned target, where there are no compressed instructions.
+      if (!(e instanceof Exception)) throw e;
+    }
   };
   unit.rehearsing = true;
   for (; round < ROUNDS; round++) {

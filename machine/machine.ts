@@ -41,8 +41,11 @@ export const BOARDS: ReadonlyMap<string, Board> = new Map([virt, spike].map((boa
 const TURN = 5_000_000;
 /** Longest time that `setTimeout` takes, milliseconds. */
 const MAX_TIMEOUT = 2 ** 31 - 1;
-/** Most instructions in one slice. */
-const MAX_SLICE = 2 ** 14;
+/**
+ * Most instructions in one slice. The first slices are short: V8 replaces a function by a better one when it is called, and
+ * code that it replaced in the middle of its loop stays slow.
+ */
+const MAX_SLICE = 2 ** 20, FIRST_SLICE = 2 ** 14, FIRST_SLICES = 300;
 
 /** What `run` may be told. */
 export interface RunOptions {
@@ -95,6 +98,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   #exitCode: number | undefined;
   #resetRequested = false;
   #stopRequested = false;
+  #slices = 0;
   #wake: (() => void) | null = null;
   /** Something has happened since execution last looked at the host. */
   #woken = false;
@@ -324,7 +328,13 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
           continue;
         }
       }
-      this.#count.start(Math.min(left, Math.max(1, this.#timeline.cyclesToNext()), MAX_SLICE));
+      this.#count.start(
+        Math.min(
+          left,
+          Math.max(1, this.#timeline.cyclesToNext()),
+          this.#slices++ < FIRST_SLICES ? FIRST_SLICE : MAX_SLICE,
+        ),
+      );
       const reached = this.#executor.run(pass);
       pass = false;
       this.#count.end();
