@@ -1,6 +1,7 @@
 // Runs a hart: builds the interpreter for it, finds the record of a pc, takes traps and interrupts between stretches.
 
 import { Decoder } from "../isa/decode.ts";
+import { disassemble } from "../isa/disassemble.ts";
 import { HIGH } from "../isa/pair.ts";
 import { INSTRUCTIONS } from "../isa/table.ts";
 import { PAGE_OFFSET, PC_HIGH, RECORD, REMAINING, SITE_DIRTY, SITE_PC } from "../hart/counter.ts";
@@ -9,7 +10,7 @@ import { LoadStoreUnit } from "../hart/load_store_unit.ts";
 import { CAUSE, Exception, raise } from "../hart/trap.ts";
 import { type Cell, CodeCache, type CompilerOptions } from "./code_cache.ts";
 import { ELSEWHERE, SHORT_INSTRUCTION } from "./region_emitter.ts";
-import { BREAKPOINT, COMPILED, CROSSING, DecodeCache, FIRST_OPERATION, ILLEGAL } from "./decode_cache.ts";
+import { BREAKPOINT, COMPILED, CROSSING, DecodeCache, FIRST_OPERATION, ILLEGAL, PAGE_END } from "./decode_cache.ts";
 import {
   handlerText,
   inlineOperations,
@@ -346,6 +347,14 @@ export class Executor {
     state[REMAINING]!--;
   }
 
+  /** Text of the region at an address, with the guest's instructions as comments; undefined if it cannot be compiled. */
+  explain(pc: number): string | undefined {
+    return this.code?.text(pc, 0, (i) => {
+      const address = BigInt(i.pc >>> 0), { text } = disassemble(this.decoder, i.word, address);
+      return `${address.toString(16)}: ${text.replace("\t", " ")}`;
+    })?.text;
+  }
+
   /** Forgets decoded and compiled code of `length` bytes from `offset` in RAM. */
   invalidate(offset: number, length: number): void {
     this.cache.invalidate(offset, length);
@@ -392,7 +401,9 @@ export class Executor {
   }
 
   #leaveAt(record: number): void {
-    this.hart.setPc((this.#state[PAGE_OFFSET]! + 2 * record) | 0, this.#state[PC_HIGH]!);
+    const low = (this.#state[PAGE_OFFSET]! + 2 * record) | 0, high = this.#state[PC_HIGH]!;
+    // The end of a page may be a multiple of 4 GiB.
+    this.hart.setPc(low, low === 0 && this.cache.operation[record] === PAGE_END ? high + 1 | 0 : high);
   }
 
   /** mtval of an illegal instruction: its bits. */
