@@ -16,6 +16,9 @@ const SEED = Number(process.env.HARTBEAT_SEED ?? 1);
 /** Programs in one guest. */
 const BATCH = 100;
 
+/** What executes the programs here: compiled code from the first execution on, and the interpreter. */
+const ACCELERATORS = ["interpreter", "jit,threshold=1"];
+
 for (const xlen of WIDTHS) {
   test(
     `${PROGRAMS} random RV${xlen} programs from seed ${SEED} on leave the same behind as in QEMU`,
@@ -23,8 +26,14 @@ for (const xlen of WIDTHS) {
     async () => {
       for (let done = 0; done < PROGRAMS; done += BATCH) {
         const batch = buildBatch(xlen, SEED + done, Math.min(BATCH, PROGRAMS - done));
-        const difference = firstDifference(batch, await runHere(batch), runInQemu(batch));
-        if (difference !== undefined) assert.fail(difference);
+        const qemu = runInQemu(batch), counts = new Set<number>();
+        for (const accel of ACCELERATORS) {
+          const { lines, instructions } = await runHere(batch, accel);
+          counts.add(instructions);
+          const difference = firstDifference(batch, lines, qemu);
+          if (difference !== undefined) assert.fail(`-accel ${accel}: ${difference}`);
+        }
+        assert.equal(counts.size, 1, `seed ${batch.seed}: ${[...counts].join(" or ")} instructions`);
       }
     },
   );

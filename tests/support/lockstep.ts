@@ -138,12 +138,12 @@ export function buildBatch(xlen: Xlen, seed: number, count: number): Batch {
   return { xlen, seed, elf: p.elf(), code, program: p };
 }
 
-/** What the guest prints here: a line for each program. */
-export async function runHere(batch: Batch): Promise<string[]> {
-  await using machine = await Machine.create({ cpu: `rv${batch.xlen}`, bios: batch.elf, memory: "16M" });
+/** What the guest prints here, a line for each program, and how many instructions that takes. `accel` is as `-accel`. */
+export async function runHere(batch: Batch, accel: string): Promise<{ lines: string[]; instructions: number }> {
+  await using machine = await Machine.create({ cpu: `rv${batch.xlen}`, bios: batch.elf, memory: "16M", accel });
   const stop = await machine.run({ maxInstructions: 100_000_000 });
   assert.equal(stop.kind, "exit", `seed ${batch.seed}: ${machine.console.output.slice(-200)}`);
-  return machine.console.output.trim().split("\n");
+  return { lines: machine.console.output.trim().split("\n"), instructions: stop.instructions };
 }
 
 /** Why there is no QEMU, or false if there is one. In CI there has to be. */
