@@ -5,6 +5,7 @@ import { Count } from "../hart/counter.ts";
 import { Hart, type TrapRecord } from "../hart/hart.ts";
 import { Ram } from "../hart/memory.ts";
 import { disassemble } from "../isa/disassemble.ts";
+import type { CompilerStatistics } from "../jit/code_cache.ts";
 import { Executor } from "../jit/executor.ts";
 import type { Board, BuiltBoard } from "./board.ts";
 import { resetRom } from "./board.ts";
@@ -231,6 +232,21 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   /** Virtual nanoseconds since power-on. */
   get nanoseconds(): number {
     return this.#timeline.now();
+  }
+
+  /** What the compiler has done so far; undefined where everything is interpreted. */
+  get compilerStatistics(): Readonly<CompilerStatistics> | undefined {
+    return this.#executor.code?.statistics;
+  }
+
+  /**
+   * The JavaScript that the compiler makes of the code at an address or symbol, with the guest's instructions as comments;
+   * undefined where that cannot be compiled.
+   *
+   * @throws {AddressError} If there is no such symbol.
+   */
+  compiledText(where: number | bigint | string): string | undefined {
+    return this.#executor.explain(Number(BigInt.asIntN(32, this.#address(where))));
   }
 
   /** Loads what the plan says and puts everything into its state after power-on. */
