@@ -90,6 +90,12 @@ export class Guest {
     this.pc = address;
     this.step();
   }
+  /** Goes to user mode by MRET, about to execute at `address`. */
+  enterUser(address: number | bigint): void {
+    this.setCsr("mstatus", this.csr("mstatus") & ~(3n << 11n));
+    this.setCsr("mepc", address);
+    this.execute("mret", {}, RAM_END - 4);
+  }
   /** The last trap: cause (with the interrupt bit as it stands in mcause), pc and value. */
   get trap(): { cause: bigint; pc: bigint; value: bigint } {
     return { cause: this.csr("mcause"), pc: this.csr("mepc"), value: this.csr("mtval") };
