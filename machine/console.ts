@@ -14,6 +14,8 @@ export class Console {
   #open = new Uint8Array(1024);
   #used = 0;
   #input: number[] = [];
+  /** Bytes at the start of `#input` that the receiver has. */
+  #taken = 0;
   #receiver: Receiver | undefined;
   /** Whether what the guest prints is kept for `bytes` and `output`; a run without end is better off without. */
   keep = true;
@@ -66,19 +68,19 @@ export class Console {
 
   /** Bytes typed but not yet taken by the guest. */
   get unread(): number {
-    return this.#input.length;
+    return this.#input.length - this.#taken;
   }
 
   /** Hands the receiver what it can take. */
   deliver(): void {
     const receiver = this.#receiver;
     if (receiver === undefined) return;
-    let space = receiver.receiverSpace();
-    let taken = 0;
-    while (space > 0 && taken < this.#input.length) {
-      receiver.receive(this.#input[taken++]!);
-      space = receiver.receiverSpace();
+    while (this.#taken < this.#input.length && receiver.receiverSpace() > 0) {
+      receiver.receive(this.#input[this.#taken++]!);
     }
-    if (taken > 0) this.#input.splice(0, taken);
+    if (2 * this.#taken >= this.#input.length) {
+      this.#input.splice(0, this.#taken);
+      this.#taken = 0;
+    }
   }
 }

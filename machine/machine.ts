@@ -429,10 +429,16 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   }
 }
 
+/**
+ * As it was when this module was loaded: Deno replaces it when `process.getBuiltinModule` is first called (files.ts), and with
+ * messages over the new one the event loop never comes to timers, signals and input.
+ */
+const Channel = MessageChannel;
+
 /** Lets the host's event loop turn. */
 function turn(): Promise<void> {
   return new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel();
+    const { port1, port2 } = new Channel();
     port1.onmessage = () => {
       port1.close();
       resolve();
