@@ -1,0 +1,70 @@
+// What the command prints about itself.
+
+import type { Board } from "../machine/board.ts";
+import { GROUPS, OPTIONS } from "./options.ts";
+import { type Listing, LOG_ITEMS } from "./settings.ts";
+import { VERSION } from "./version.ts";
+
+/** Columns of the options in the help. */
+const WIDTH = 30;
+
+function table(rows: readonly (readonly [string, string])[], width: number): string[] {
+  return rows.map(([left, right]) => `  ${left.padEnd(width - 2)}${left.length > width - 3 ? " " : ""}${right}`);
+}
+
+/** The help: at most 40 lines. */
+export function helpText(): string {
+  return [
+    `hartbeat ${VERSION}: a scriptable RISC-V machine. Options are QEMU's, with one or two dashes.`,
+    "Try: hartbeat -machine virt -nographic -bios kernel.elf",
+    ...GROUPS.flatMap((group) => [
+      `${group}:`,
+      ...table(
+        OPTIONS.filter((option) => option.group === group).map((option) => {
+          const names = option.names.map((name) => `-${name}`);
+          return [names.join(", ") + (option.argument === undefined ? "" : ` ${option.argument}`), option.help];
+        }),
+        WIDTH,
+      ),
+    ]),
+    "Keys on the console: Ctrl-A X quits, Ctrl-A H helps, Ctrl-A Ctrl-A sends Ctrl-A.",
+    "Exit code: the guest's (test finisher, tohost); 0 when you quit or it powers off; 1 after an error.",
+  ].join("\n") + "\n";
+}
+
+/** What Ctrl-A H shows. */
+export const KEYS_TEXT = `
+Ctrl-A H       print this help
+Ctrl-A X       quit
+Ctrl-A Ctrl-A  send Ctrl-A to the guest
+`;
+
+function boards(all: ReadonlyMap<string, Board>): string {
+  const rows = [...all.values()].map(({ name, description }) =>
+    [name, name === "virt" ? `${description} (default)` : description] as const
+  );
+  return ["Boards:", ...table(rows, 22)].join("\n") + "\n";
+}
+
+/** Text of a listing. */
+export async function listingText(listing: Listing): Promise<string> {
+  const lines = (title: string, entries: Readonly<Record<string, string>>) =>
+    [title, ...table(Object.entries(entries), 22)].join("\n") + "\n";
+  switch (listing) {
+    case "help":
+      return helpText();
+    case "version":
+      return `hartbeat ${VERSION}\n`;
+    case "log items":
+      return lines("Log items (separated by commas):", LOG_ITEMS);
+    case "machines":
+      return boards((await import("../machine/machine.ts")).BOARDS);
+    case "accelerators":
+      return lines("Accelerators:", (await import("../machine/options.ts")).ACCELERATORS);
+    case "cpus": {
+      const { CPU_MODELS, CPU_PROPERTIES } = await import("../machine/options.ts");
+      const names = CPU_PROPERTIES.join(" ").replace(/(.{1,76})(?: |$)/g, "  $1\n");
+      return `${lines("CPUs:", CPU_MODELS)}Extensions, each =on or =off (all are on):\n${names}`;
+    }
+  }
+}

@@ -1,0 +1,352 @@
+// The options of the command, each once: names, argument, help, and what it does to the settings.
+
+import { OptionError } from "../machine/errors.ts";
+import { nearest } from "../machine/nearest.ts";
+import type { LoaderDevice } from "../machine/options.ts";
+import { readNumber, readProperties, readSwitch, splitCommas, unknownValue } from "./properties.ts";
+import { LOG_ITEMS, type LogItem, type Serial, type Settings } from "./settings.ts";
+
+/** Headings of the help, in order. */
+export const GROUPS = ["Machine", "Programs", "Console", "Log and the rest"] as const;
+
+/** An option. */
+export interface CommandOption {
+  /** Names without dashes; help shows the first. */
+  readonly names: readonly string[];
+  /** Its argument as help shows it; absent: it has none. */
+  readonly argument?: string;
+  readonly group: typeof GROUPS[number];
+  /** What help says, one line. */
+  readonly help: string;
+  /** Changes the settings; `option` is its name as the user wrote it. */
+  apply(settings: Settings, value: string, option: string): void;
+}
+
+/** Names of other options of QEMU, which users may expect. */
+const NOT_YET: readonly string[] = [
+  ..."S s gdb drive hda cdrom blockdev netdev net nic chardev object global qmp mon trace plugin seed snapshot".split(
+    " ",
+  ),
+  ..."semihosting semihosting-config loadvm daemonize pidfile nodefaults no-shutdown singlestep action watchdog".split(
+    " ",
+  ),
+  ..."vga vnc audio usb usbdevice numa fw_cfg incoming sandbox readconfig set msg parallel pflash mtdblock sd".split(
+    " ",
+  ),
+];
+
+/** Kinds of `-serial` that QEMU has and hartbeat has not. */
+const SERIAL_NOT_YET = /^(vc|pty|tcp|telnet|udp|unix|pipe|chardev|websocket|msmouse|braille|mon|\/dev)\b/;
+
+/** Items of `-d` that QEMU has and hartbeat has not. */
+const LOG_NOT_YET =
+  /^(out_asm|op|op_opt|op_ind|cpu|fpu|mmu|pcall|cpu_reset|unimp|guest_errors|page|nochain|plugin|strace|tid|trace:.*)$/;
+
+function notYet(what: string): OptionError {
+  return new OptionError(`${what}: not supported yet`);
+}
+
+function readSerial(text: string): Serial {
+  if (text === "stdio" || text === "mon:stdio") return { kind: "stdio", escapes: text !== "stdio" };
+  if (text === "null" || text === "none") return { kind: "null" };
+  if (text.startsWith("file:")) {
+    if (text === "file:") throw new OptionError("-serial file: needs a name, as in file:console.txt");
+    return { kind: "file", path: text.slice(5) };
+  }
+  if (SERIAL_NOT_YET.test(text)) throw notYet(`-serial ${text}`);
+  unknownValue("-serial", text, ["stdio", "mon:stdio", "file:NAME", "null", "none"]);
+}
+
+function readLoader(text: string): LoaderDevice {
+  const [model = ""] = splitCommas(text);
+  if (model !== "loader") {
+    const guess = nearest(model, ["loader"]);
+    throw guess === "" ? notYet(`-device ${model}`) : new OptionError(`-device ${model}: no such device${guess}`);
+  }
+  const known = ["file", "addr", "force-raw", "data", "data-len", "data-be", "cpu-num"];
+  const properties = readProperties("-device", text, "driver", known);
+  const read = <T>(key: string, reader: (option: string, text: string) => T) => {
+    const value = properties.get(key);
+    return value === undefined ? undefined : reader(`-device loader,${key}=`, value);
+  };
+  const small = (key: string) => {
+    const value = read(key, readNumber);
+    return value === undefined ? undefined : Number(value);
+  };
+  return Object.fromEntries(
+    Object.entries(
+      {
+        file: properties.get("file"),
+        address: read("addr", readNumber),
+        forceRaw: read("force-raw", readSwitch),
+        data: read("data", readNumber),
+        dataLength: small("data-len"),
+        dataBigEndian: read("data-be", readSwitch),
+        hart: small("cpu-num"),
+      } satisfies LoaderDevice,
+    ).filter(([, value]) => value !== undefined),
+  );
+}
+
+/** All options, by group. */
+export const OPTIONS: readonly CommandOption[] = [
+  {
+    names: ["machine", "M"],
+    argument: "NAME",
+    group: "Machine",
+    help: "board, virt if not given; help lists; dumpdtb=FILE writes its device tree",
+    apply(settings, value, option) {
+      if (value === "help" || value === "?") settings.listing = "machines";
+      const properties = readProperties(option, value, "type", ["dumpdtb"]);
+      settings.machine.machine = properties.get("type") ?? settings.machine.machine;
+      settings.deviceTreeFile = properties.get("dumpdtb") ?? settings.deviceTreeFile;
+    },
+  },
+  {
+    names: ["cpu"],
+    argument: "MODEL[,EXT=on|off]",
+    group: "Machine",
+    help: "rv32 or rv64, as the program is if not given; help lists extensions",
+    apply(settings, value) {
+      if (value === "help" || value === "?") settings.listing = "cpus";
+      settings.machine.cpu = value;
+    },
+  },
+  {
+    names: ["m"],
+    argument: "SIZE",
+    group: "Machine",
+    help: "memory: 64M (or 64), 512K, 1G; 128M if not given",
+    apply(settings, value) {
+      settings.machine.memory = value;
+    },
+  },
+  {
+    names: ["smp"],
+    argument: "N",
+    group: "Machine",
+    help: "number of harts (1)",
+    apply(settings, value, option) {
+      const properties = readProperties(option, value, "cpus", []);
+      settings.machine.smp = Number(readNumber(option, properties.get("cpus")!));
+    },
+  },
+  {
+    names: ["accel"],
+    argument: "NAME[,threshold=N]",
+    group: "Machine",
+    help: "interpreter or jit; results are the same; help lists",
+    apply(settings, value) {
+      if (value === "help" || value === "?") settings.listing = "accelerators";
+      settings.machine.accel = value;
+    },
+  },
+  {
+    names: ["icount"],
+    argument: "shift=N",
+    group: "Machine",
+    help: "an instruction takes 2^N ns of virtual time (0)",
+    apply(settings, value, option) {
+      const properties = readProperties(option, value, "shift", ["shift", "sleep", "align"]);
+      for (const key of ["sleep", "align"]) {
+        if (properties.has(key) && readSwitch(`${option} ${key}=`, properties.get(key)!)) {
+          throw new OptionError(`${option} ${key}=on: virtual time never waits for the host; try -rtc clock=host`);
+        }
+      }
+      const shift = properties.get("shift") ?? "0";
+      if (shift === "auto") throw new OptionError(`${option} shift=auto: give a number from 0 to 10`);
+      settings.machine.icountShift = Number(readNumber(`${option} shift=`, shift));
+    },
+  },
+  {
+    names: ["rtc"],
+    argument: "clock=vm|host",
+    group: "Machine",
+    help: "time goes by instructions executed (vm), or as the host's does",
+    apply(settings, value, option) {
+      const properties = readProperties(option, value, "clock", ["clock", "base", "driftfix"]);
+      for (const key of ["base", "driftfix"]) if (properties.has(key)) throw notYet(`${option} ${key}=`);
+      const clock = properties.get("clock")!;
+      if (clock !== "host" && clock !== "vm") unknownValue(`${option} clock=`, clock, ["vm", "host"]);
+      settings.hostClock = clock === "host";
+    },
+  },
+  {
+    names: ["no-reboot"],
+    group: "Machine",
+    help: "end when the guest resets the machine",
+    apply(settings) {
+      settings.machine.reboot = false;
+    },
+  },
+  {
+    names: ["bios"],
+    argument: "FILE|none",
+    group: "Programs",
+    help: "what starts first, in M-mode: firmware or your kernel (ELF or raw)",
+    apply(settings, value) {
+      settings.machine.bios = value;
+    },
+  },
+  {
+    names: ["kernel"],
+    argument: "FILE",
+    group: "Programs",
+    help: "what the firmware starts (ELF, Linux Image, raw)",
+    apply(settings, value) {
+      settings.machine.kernel = value;
+    },
+  },
+  {
+    names: ["initrd"],
+    argument: "FILE",
+    group: "Programs",
+    help: "initial ramdisk for the kernel",
+    apply(settings, value) {
+      settings.machine.initrd = value;
+    },
+  },
+  {
+    names: ["append"],
+    argument: "TEXT",
+    group: "Programs",
+    help: "command line for the kernel",
+    apply(settings, value) {
+      settings.machine.append = value;
+    },
+  },
+  {
+    names: ["dtb"],
+    argument: "FILE",
+    group: "Programs",
+    help: "device tree in place of the board's own",
+    apply(settings, value) {
+      settings.machine.dtb = value;
+    },
+  },
+  {
+    names: ["device"],
+    argument: "loader,file=F,addr=A",
+    group: "Programs",
+    help: "puts a file in memory (more: force-raw=, data=, data-len=, cpu-num=)",
+    apply(settings, value) {
+      settings.machine.loaders = [...settings.machine.loaders ?? [], readLoader(value)];
+    },
+  },
+  {
+    names: ["nographic"],
+    group: "Console",
+    help: "console here, as always: there is no window",
+    apply() {},
+  },
+  {
+    names: ["display"],
+    argument: "none",
+    group: "Console",
+    help: "the same",
+    apply(_settings, value, option) {
+      if (value !== "none") throw new OptionError(`${option} ${value}: there is no window, only none`);
+    },
+  },
+  {
+    names: ["serial"],
+    argument: "WHERE",
+    group: "Console",
+    help: "mon:stdio (Ctrl-A is for hartbeat), stdio, file:NAME, null, none",
+    apply(settings, value) {
+      const serial = readSerial(value);
+      if (settings.serial !== undefined && serial.kind !== "null") {
+        throw new OptionError(`-serial ${value}: the machine has one serial line, and it is in use`);
+      }
+      settings.serial ??= serial;
+    },
+  },
+  {
+    names: ["monitor"],
+    argument: "none",
+    group: "Console",
+    help: "there is no monitor yet",
+    apply(_settings, value, option) {
+      if (value !== "none" && value !== "null") throw notYet(`${option} ${value}`);
+    },
+  },
+  {
+    names: ["d"],
+    argument: "in_asm,int,exec",
+    group: "Log and the rest",
+    help: "log instructions seen, traps, instructions executed; help lists",
+    apply(settings, value) {
+      if (value === "help" || value === "?") settings.listing = "log items";
+      else {
+        for (const item of value.split(",")) {
+          if (LOG_NOT_YET.test(item)) throw notYet(`-d ${item}`);
+          if (!(item in LOG_ITEMS)) unknownValue("-d", item, Object.keys(LOG_ITEMS));
+          settings.log.add(item as LogItem);
+        }
+      }
+    },
+  },
+  {
+    names: ["D"],
+    argument: "FILE",
+    group: "Log and the rest",
+    help: "log to a file in place of standard error",
+    apply(settings, value) {
+      settings.logFile = value;
+    },
+  },
+  {
+    names: ["name"],
+    argument: "TEXT",
+    group: "Log and the rest",
+    help: "a name for the machine; ignored",
+    apply() {},
+  },
+  {
+    names: ["help", "h"],
+    group: "Log and the rest",
+    help: "this page",
+    apply(settings) {
+      settings.listing = "help";
+    },
+  },
+  {
+    names: ["version"],
+    group: "Log and the rest",
+    help: "the version",
+    apply(settings) {
+      settings.listing = "version";
+    },
+  },
+];
+
+const BY_NAME = new Map(OPTIONS.flatMap((option) => option.names.map((name) => [name, option] as const)));
+
+/**
+ * Reads a command line. What asks for a listing ends the reading, as in QEMU.
+ *
+ * @throws {OptionError} One line that names the option and, where there is one, the nearest that exists.
+ */
+export function parseCommandLine(args: readonly string[]): Settings {
+  const settings: Settings = { machine: {}, hostClock: false, log: new Set() };
+  for (let at = 0; at < args.length && settings.listing === undefined; at++) {
+    const written = args[at]!, name = written.replace(/^--?/, "");
+    if (name === written || name === "") {
+      throw new OptionError(`${written}: not an option; a program is given as -bios ${written} or -kernel ${written}`);
+    }
+    const option = BY_NAME.get(name);
+    if (option === undefined) {
+      if (NOT_YET.includes(name)) throw notYet(written);
+      throw new OptionError(
+        `${written}: no such option${nearest(`-${name}`, [...BY_NAME.keys()].map((n) => `-${n}`))}`,
+      );
+    }
+    if (option.argument === undefined) option.apply(settings, "", written);
+    else {
+      const value = args[++at];
+      if (value === undefined) throw new OptionError(`${written} needs a value: ${written} ${option.argument}`);
+      option.apply(settings, value, written);
+    }
+  }
+  return settings;
+}

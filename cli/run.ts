@@ -1,0 +1,235 @@
+// Runs the machine that a command line describes, with its console on standard input and output.
+
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import process from "node:process";
+import { HartbeatError, OptionError } from "../machine/errors.ts";
+import { Machine } from "../machine/machine.ts";
+import type { Stop } from "../machine/stop.ts";
+import { KEYS_TEXT } from "./help.ts";
+import { openStandard, Output } from "./output.ts";
+import type { Serial, Settings } from "./settings.ts";
+import { Keyboard } from "./terminal.ts";
+import { TraceLog } from "./trace_log.ts";
+
+/** Standard output and error. */
+const STDOUT = openStandard(1), STDERR = openStandard(2);
+/** What a shell reports for a program that ended because nobody reads its output (128 + SIGPIPE). */
+const BROKEN_PIPE = 141;
+/** Typed bytes that may wait for the guest before no more are read. */
+const TYPED_LIMIT = 1 << 16;
+/** Logged steps between two turns of the event loop. */
+const STEPS = 20_000;
+/** How long a logged machine that waits for the host sleeps between two looks, milliseconds. */
+const NAP = 5;
+/** How long what ends the session waits for the output to be taken, milliseconds. */
+const PATIENCE = 1000;
+
+/** Signals that end the machine in good order. */
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
+
+/**
+ * Builds and runs a machine until it ends.
+ *
+ * @returns The exit code of the process.
+ * @throws {HartbeatError} If the machine cannot be built or a file cannot be written.
+ */
+export async function run(settings: Settings): Promise<number> {
+  const started = performance.now();
+  const machine = await Machine.create({
+    ...settings.machine,
+    ...(settings.hostClock && { hostClock: () => (performance.now() - started) * 1e6 }),
+  });
+  if (settings.deviceTreeFile !== undefined) {
+    return writeDeviceTree(settings.deviceTreeFile, machine.deviceTree);
+  }
+  const { bios = "none", kernel, loaders = [] } = settings.machine;
+  if (bios === "none" && kernel === undefined && loaders.length === 0) {
+    throw new OptionError("nothing to run: give -bios FILE or -kernel FILE; --help shows all options");
+  }
+  return await new Session(machine, settings).run();
+}
+
+function writeDeviceTree(path: string, bytes: Uint8Array): number {
+  try {
+    writeFileSync(path, bytes);
+  } catch (e) {
+    throw new HartbeatError(`dumpdtb=${path}: ${reason(e)}`);
+  }
+  console.error(`hartbeat: device tree written to ${path}`);
+  return 0;
+}
+
+function openForWriting(path: string, option: string): number {
+  try {
+    return openSync(path, "w");
+  } catch (e) {
+    throw new HartbeatError(`${option}${path}: ${reason(e)}`);
+  }
+}
+
+/** What went wrong with a file, in words. */
+function reason(e: unknown): string {
+  const { code, message } = e as { code?: string; message: string };
+  switch (code) {
+    case "ENOENT":
+      return "there is no such folder";
+    case "EISDIR":
+      return "it is a folder";
+    case "EACCES":
+    case "EPERM":
+    case "NotCapable":
+      return "it may not be written";
+    case "ENOSPC":
+      return "there is no space left";
+    default:
+      return code ?? message;
+  }
+}
+
+/** A running machine and what it is connected to. */
+class Session {
+  readonly #machine: Machine;
+  readonly #serial: Serial;
+  readonly #output = new Output();
+  readonly #log: TraceLog;
+  readonly #logDescriptor: number;
+  #keyboard: Keyboard | undefined;
+  /** Exit code, once something else than the guest has ended the session. */
+  #ended: number | undefined;
+  #onEnded: () => void = () => {};
+
+  constructor(machine: Machine, settings: Settings) {
+    this.#machine = machine;
+    this.#serial = settings.serial ?? { kind: "stdio", escapes: true };
+    this.#logDescriptor = settings.logFile === undefined ? STDERR : openForWriting(settings.logFile, "-D ");
+    this.#log = new TraceLog(machine, settings.log, (text) => this.#output.write(this.#logDescriptor, text));
+  }
+
+  async run(): Promise<number> {
+    const { console } = this.#machine, serial = this.#serial;
+    for (const warning of this.#machine.warnings) this.#say(`warning: ${warning}`);
+    const descriptor = serial.kind === "stdio"
+      ? STDOUT
+      : serial.kind === "file"
+      ? openForWriting(serial.path, "-serial file:")
+      : undefined;
+    this.#output.onClosed = (closed, code) => this.#closed(closed, code);
+    console.keep = false;
+    if (descriptor !== undefined) console.onOutput = (byte) => this.#output.put(descriptor, byte);
+    this.#machine.onTurn = () => this.#turn();
+    for (const signal of SIGNALS) process.on(signal, this.#signal);
+    if (serial.kind === "stdio") this.#connectKeyboard(serial.escapes);
+    try {
+      const code = this.#exitCode(await this.#execute());
+      await this.#output.finish();
+      // What went wrong while the last output was written counts, too.
+      return this.#ended ?? code ?? await this.#waitForEnd();
+    } finally {
+      this.#keyboard?.close();
+      if (serial.kind === "file" && descriptor !== undefined) closeSync(descriptor);
+    }
+  }
+
+  #say(text: string): void {
+    this.#output.write(STDERR, `hartbeat: ${text}\n`);
+  }
+
+  #connectKeyboard(escapes: boolean): void {
+    const machine = this.#machine;
+    this.#keyboard = new Keyboard(escapes, {
+      input: (bytes) => {
+        machine.console.send(bytes);
+        if (machine.console.unread > TYPED_LIMIT) this.#keyboard?.hold(true);
+      },
+      quit: () => {
+        this.#say("terminated");
+        this.#end(0);
+      },
+      help: () => {
+        this.#output.write(STDOUT, KEYS_TEXT);
+        void this.#output.flush();
+      },
+      interrupt: () => this.#signal("SIGINT"),
+      end: () => {
+        machine.interactive = false;
+        // Makes a machine that waits for input notice.
+        machine.console.send("");
+      },
+    });
+    machine.interactive = true;
+    this.#keyboard.open();
+  }
+
+  /** Ends the session from outside of the guest. */
+  #end(code: number): void {
+    this.#ended ??= code;
+    this.#output.hurry(PATIENCE);
+    this.#machine.stop();
+    this.#onEnded();
+  }
+
+  #signal = (signal: string): void => {
+    if (this.#ended !== undefined) {
+      this.#keyboard?.close();
+      process.exit(1);
+    }
+    this.#say(`terminating on signal ${signal}`);
+    this.#end(0);
+  };
+
+  #closed(descriptor: number, code: string): void {
+    if (descriptor === STDERR) return;
+    if (descriptor === STDOUT && (code === "EPIPE" || code === "EIO")) return this.#end(BROKEN_PIPE);
+    const option = descriptor === STDOUT
+      ? "standard output"
+      : descriptor === this.#logDescriptor
+      ? "-D"
+      : "-serial file";
+    this.#say(`${option}: ${reason({ code })}`);
+    this.#end(1);
+  }
+
+  async #turn(): Promise<void> {
+    await this.#output.flush();
+    if (this.#machine.console.unread <= TYPED_LIMIT) this.#keyboard?.hold(false);
+    if (this.#ended !== undefined) this.#machine.stop();
+  }
+
+  async #execute(): Promise<Stop> {
+    return this.#log.steps ? await this.#step() : await this.#machine.run();
+  }
+
+  /** Runs instruction by instruction, for the log. */
+  async #step(): Promise<Stop> {
+    for (;;) {
+      let stop = this.#log.step();
+      for (let n = 1; n < STEPS && stop.kind === "budget"; n++) stop = this.#log.step();
+      await this.#turn();
+      if (this.#ended !== undefined) return stop;
+      const waits = stop.kind === "deadlock" && (this.#machine.interactive || this.#machine.waitsForHost);
+      if (stop.kind !== "budget" && !waits) return stop;
+      await new Promise((resolve) => setTimeout(resolve, waits ? NAP : 0));
+    }
+  }
+
+  /** The exit code that a stop stands for; undefined: none, the machine can do nothing more but has not ended. */
+  #exitCode(stop: Stop): number | undefined {
+    if (stop.kind === "exit") return stop.code;
+    if (stop.kind !== "deadlock") return 0;
+    const where = this.#machine.symbols.format(stop.pc);
+    this.#say(`every hart waits for an interrupt that nothing will raise, at ${where} (0x${stop.pc.toString(16)})`);
+    if (this.#serial.kind !== "stdio") return 1;
+    this.#say("input has ended, too; the machine stands still until it is terminated (Ctrl-C)");
+    return undefined;
+  }
+
+  /** Waits until a signal ends the session. */
+  async #waitForEnd(): Promise<number> {
+    // Something has to keep the process alive.
+    const alive = setInterval(() => {}, 2 ** 30);
+    await new Promise<void>((resolve) => this.#onEnded = resolve);
+    clearInterval(alive);
+    await this.#output.finish();
+    return this.#ended!;
+  }
+}

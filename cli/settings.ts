@@ -1,0 +1,43 @@
+// What a command line asks for.
+
+import type { MachineOptions } from "../machine/options.ts";
+
+/** What can be logged with `-d`, with a line for `-d help`. */
+export const LOG_ITEMS = {
+  in_asm: "each instruction when it is first executed, in objdump's syntax",
+  int: "each exception and interrupt",
+  exec: "each executed instruction",
+} as const;
+
+/** An item of `-d`. */
+export type LogItem = keyof typeof LOG_ITEMS;
+
+/** Where the serial line goes to and comes from. */
+export type Serial =
+  /** Standard input and output; `escapes`: Ctrl-A is for hartbeat. */
+  | { readonly kind: "stdio"; readonly escapes: boolean }
+  /** Output to a file, no input. */
+  | { readonly kind: "file"; readonly path: string }
+  /** Nowhere. */
+  | { readonly kind: "null" };
+
+/** Something to print in place of running a machine. */
+export type Listing = "help" | "version" | "machines" | "cpus" | "accelerators" | "log items";
+
+/** What a command line asks for. */
+export interface Settings {
+  /** For `Machine.create`. */
+  machine: { -readonly [K in keyof MachineOptions]: MachineOptions[K] };
+  /** The serial line; undefined: not chosen. */
+  serial?: Serial;
+  /** `-rtc clock=host`. */
+  hostClock: boolean;
+  /** `-d`. */
+  log: Set<LogItem>;
+  /** `-D`; standard error where absent. */
+  logFile?: string;
+  /** `-machine dumpdtb=FILE`. */
+  deviceTreeFile?: string;
+  /** Print this and end. */
+  listing?: Listing;
+}

@@ -1,0 +1,91 @@
+// What `-d` logs: instructions when they are first executed, executed instructions, traps.
+
+import type { TrapRecord } from "../hart/hart.ts";
+import type { HartView } from "../machine/hart_view.ts";
+import type { Machine } from "../machine/machine.ts";
+import type { Stop } from "../machine/stop.ts";
+import type { LogItem } from "./settings.ts";
+
+/** Names that QEMU's log gives to exceptions and interrupts, by code. */
+const EXCEPTIONS = [
+  ...["misaligned_fetch", "fault_fetch", "illegal_instruction", "breakpoint"],
+  ...["misaligned_load", "fault_load", "misaligned_store", "fault_store"],
+  ...["user_ecall", "supervisor_ecall", "hypervisor_ecall", "machine_ecall"],
+  ...["exec_page_fault", "load_page_fault", "reserved", "store_page_fault"],
+];
+const INTERRUPTS = ["software", "timer", "external"].flatMap((kind) =>
+  ["u", "s", "vs", "m"].map((p) => `${p}_${kind}`)
+);
+
+/** Watches a machine and writes lines about what it does. */
+export class TraceLog {
+  readonly #machine: Machine;
+  readonly #items: ReadonlySet<LogItem>;
+  readonly #write: (text: string) => void;
+  /** Bits of the instructions that were logged, by address. */
+  readonly #seen = new Map<bigint, number>();
+  /** Address of an instruction that is about to be executed and not logged yet. */
+  #next: bigint | undefined;
+
+  /** Starts logging traps, if they are wanted. */
+  constructor(machine: Machine, items: ReadonlySet<LogItem>, write: (text: string) => void) {
+    this.#machine = machine;
+    this.#items = items;
+    this.#write = write;
+    if (items.size > 0) machine.onTrap = (trap, hart) => this.#trap(trap, hart);
+  }
+
+  /** True if every instruction has to go through `step`. */
+  get steps(): boolean {
+    return this.#items.has("in_asm") || this.#items.has("exec");
+  }
+
+  /** Executes one instruction and logs it. */
+  step(): Stop {
+    const { hart } = this.#machine;
+    // What is executed is certain only afterwards: an interrupt may come first, and a hart that waits may go on waiting.
+    this.#next = BigInt(hart.pc);
+    const stop = this.#machine.step();
+    if (stop.kind !== "deadlock") this.#logNext();
+    return stop;
+  }
+
+  #logNext(): void {
+    const pc = this.#next;
+    if (pc === undefined) return;
+    this.#next = undefined;
+    if (this.#items.has("in_asm")) this.#logInstruction(pc);
+    if (this.#items.has("exec")) {
+      const digits = this.#machine.xlen / 4;
+      this.#write(`Trace 0: [${hex(pc, digits)}] ${this.#machine.symbols.format(pc)}\n`);
+    }
+  }
+
+  #logInstruction(pc: bigint): void {
+    const instruction = this.#machine.disassemble(pc);
+    if (instruction === undefined || this.#seen.get(pc) === instruction.word) return;
+    this.#seen.set(pc, instruction.word);
+    const { text, word, length } = instruction, match = this.#machine.symbols.at(pc);
+    const where = match === undefined ? "" : ` <${this.#machine.symbols.format(pc)}>`;
+    this.#write(`${hex(pc, this.#machine.xlen / 4)}${where}:\t${hex(word, 2 * length).padEnd(8)}\t${text}\n`);
+  }
+
+  #trap(trap: TrapRecord, hart: HartView<32 | 64>): void {
+    // The instruction that trapped comes before the trap; an interrupt comes before the first one of its handler.
+    if (!trap.interrupt) this.#logNext();
+    else if (this.#next !== undefined) this.#next = BigInt(hart.pc);
+    if (!this.#items.has("int")) return;
+    const digits = hart.xlen / 4;
+    const word = (low: number, high: number) =>
+      hex(hart.xlen === 32 ? low >>> 0 : BigInt(high >>> 0) << 32n | BigInt(low >>> 0), digits);
+    const name = (trap.interrupt ? INTERRUPTS : EXCEPTIONS)[trap.cause] ?? "reserved";
+    this.#write(
+      `riscv_cpu_do_interrupt: hart:${hart.id}, async:${Number(trap.interrupt)}, cause:${hex(trap.cause, digits)}, ` +
+        `epc:0x${word(trap.pcLow, trap.pcHigh)}, tval:0x${word(trap.valueLow, trap.valueHigh)}, desc=${name}\n`,
+    );
+  }
+}
+
+function hex(value: number | bigint, digits: number): string {
+  return value.toString(16).padStart(digits, "0");
+}
