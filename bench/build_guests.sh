@@ -1,19 +1,22 @@
 #!/bin/bash
 # Builds the guests of bench/guests from their C sources. The ELFs are committed, so only a change of a source needs it.
+# Usage: build_guests.sh [FOLDER]; without one, the files of bench/guests are replaced.
 # The compiler is Debian 12's: apt-get install gcc-riscv64-unknown-elf
 set -euo pipefail
-cd "$(dirname "$0")/guests"
+SOURCES=$(dirname "$(realpath "$0")")/guests
+OUT=$(realpath "${1:-$SOURCES}")
+cd "$SOURCES"
 
 # Calls stay calls at their ends too: what fib measures is calls and returns.
-FLAGS=(-Wall -O2 -fno-optimize-sibling-calls -fno-tree-loop-distribute-patterns -mcmodel=medany -ffreestanding -nostdlib
-  -static -DP_VIRT -DMMODE -Wl,--build-id=none -T bare.ld)
+FLAGS=(-Wall -Werror -O2 -fno-optimize-sibling-calls -fno-tree-loop-distribute-patterns -mcmodel=medany
+  -ffreestanding -nostdlib -static -DP_VIRT -DMMODE -Wl,--build-id=none -T bare.ld)
 
 # compile ELF FLAGS-AND-SOURCES...
 compile() {
-  riscv64-unknown-elf-gcc "${FLAGS[@]}" "${@:2}" -lgcc -o "$1"
+  riscv64-unknown-elf-gcc "${FLAGS[@]}" "${@:2}" -lgcc -o "$OUT/$1"
   # The names of the compiler's temporary files would make every build differ.
-  riscv64-unknown-elf-strip --wildcard --strip-symbol='cc*.o' "$1"
-  chmod 644 "$1"
+  riscv64-unknown-elf-strip --wildcard --strip-symbol='cc*.o' "$OUT/$1"
+  chmod 644 "$OUT/$1"
 }
 
 RV32=(-march=rv32ima_zicsr -mabi=ilp32)
