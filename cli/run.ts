@@ -21,6 +21,8 @@ const TYPED_LIMIT = 1 << 16;
 const STEPS = 20_000;
 /** How long a logged machine that waits for the host sleeps between two looks, milliseconds. */
 const NAP = 5;
+/** Time between two waits for a timer while the guest runs, milliseconds. */
+const TIMER_TURN = 50;
 /** How long what ends the session waits for the output to be taken, milliseconds. */
 const PATIENCE = 1000;
 
@@ -97,6 +99,7 @@ class Session {
   /** Exit code, once something else than the guest has ended the session. */
   #ended: number | undefined;
   #onEnded: () => void = () => {};
+  #lastTimerTurn = 0;
 
   constructor(machine: Machine, settings: Settings) {
     this.#machine = machine;
@@ -192,6 +195,11 @@ class Session {
   async #turn(): Promise<void> {
     await this.#output.flush();
     if (this.#machine.console.unread <= TYPED_LIMIT) this.#keyboard?.hold(false);
+    // On Deno a terminal's input arrives only where timers do; the machine's own turns of the event loop are too short for it.
+    if (performance.now() - this.#lastTimerTurn > TIMER_TURN) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      this.#lastTimerTurn = performance.now();
+    }
     if (this.#ended !== undefined) this.#machine.stop();
   }
 
@@ -208,7 +216,7 @@ class Session {
       if (this.#ended !== undefined) return stop;
       const waits = stop.kind === "deadlock" && (this.#machine.interactive || this.#machine.waitsForHost);
       if (stop.kind !== "budget" && !waits) return stop;
-      await new Promise((resolve) => setTimeout(resolve, waits ? NAP : 0));
+      if (waits) await new Promise((resolve) => setTimeout(resolve, NAP));
     }
   }
 
