@@ -9,7 +9,9 @@ import assert from "node:assert/strict";
 import process from "node:process";
 import { test } from "node:test";
 import { WIDTHS } from "./support/guest.ts";
-import { buildBatch, firstDifference, qemuMissing, runHere, runInQemu } from "./support/lockstep.ts";
+import { buildBatch, firstDifference, runHere } from "./support/lockstep.ts";
+import { qemuMissing, runInQemu } from "./support/qemu.ts";
+import { QEMU_CPU } from "./support/random_program.ts";
 
 const PROGRAMS = Number(process.env.HARTBEAT_PROGRAMS ?? 2000);
 const SEED = Number(process.env.HARTBEAT_SEED ?? 1);
@@ -26,7 +28,8 @@ for (const xlen of WIDTHS) {
     async () => {
       for (let done = 0; done < PROGRAMS; done += BATCH) {
         const batch = buildBatch(xlen, SEED + done, Math.min(BATCH, PROGRAMS - done));
-        const qemu = runInQemu(batch), counts = new Set<number>();
+        const options = ["-m", "16M", "-cpu", `rv${xlen},${QEMU_CPU}`];
+        const qemu = runInQemu(xlen, batch.elf, options).trim().split("\n"), counts = new Set<number>();
         for (const accel of ACCELERATORS) {
           const { lines, instructions } = await runHere(batch, accel);
           counts.add(instructions);

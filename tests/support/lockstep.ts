@@ -2,11 +2,6 @@
 // and prints what each left behind.
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import process from "node:process";
 import { Decoder } from "../../isa/decode.ts";
 import { disassemble } from "../../isa/disassemble.ts";
 import { EXTENSIONS } from "../../isa/extensions.ts";
@@ -14,9 +9,8 @@ import type { Xlen } from "../../isa/instruction.ts";
 import { ABI_NAMES } from "../../isa/registers.ts";
 import { Machine } from "../../machine/machine.ts";
 import { Program, RAM_BASE } from "./assemble.ts";
-import { QEMU_CPU, RandomProgram, SCRATCH_SIZE, seeded } from "./random_program.ts";
-
-const UART = 0x1000_0000, FINISHER = 0x10_0000;
+import { printing } from "./qemu.ts";
+import { RandomProgram, SCRATCH_SIZE, seeded } from "./random_program.ts";
 
 /** Most traps of a program that are printed one by one. */
 const TRAPS = 400;
@@ -100,17 +94,7 @@ export function buildBatch(xlen: Xlen, seed: number, count: number): Batch {
   p.label("printAll").to("beq", "printed", { rs1: "s1", rs2: "s2" });
   l("a0", 0, "s1").to("jal", "print", { rd: "ra" }).op("addi", { rd: "s1", rs1: "s1", imm: size });
   p.to("jal", "printAll", { rd: 0 }).label("printed").op("jalr", { rs1: "s3" });
-  // a0 in hexadecimal and a space; returns to ra.
-  p.label("print").li("t0", xlen - 4).label("digit").op("srl", { rd: "a1", rs1: "a0", rs2: "t0" });
-  p.op("andi", { rd: "a1", rs1: "a1", imm: 15 }).op("addi", { rd: "a1", rs1: "a1", imm: 48 }).li("t1", 58);
-  p.to("blt", "decimal", { rs1: "a1", rs2: "t1" }).op("addi", { rd: "a1", rs1: "a1", imm: 39 }).label("decimal");
-  p.to("jal", "put", { rd: "t6" }).op("addi", { rd: "t0", rs1: "t0", imm: -4 });
-  p.to("bge", "digit", { rs1: "t0", rs2: 0 }).li("a1", 32).to("jal", "put", { rd: "t6" }).op("jalr", { rs1: "ra" });
-  // The character in a1; returns to t6.
-  p.label("put").li("t2", UART).label("busy").op("lbu", { rd: "t3", rs1: "t2", imm: 5 });
-  p.op("andi", { rd: "t3", rs1: "t3", imm: 0x20 }).to("beq", "busy", { rs1: "t3", rs2: 0 });
-  p.op("sb", { rs1: "t2", rs2: "a1" }).op("jalr", { rs1: "t6" });
-  p.label("exit").li("t0", FINISHER).li("t1", 0x5555).op("sw", { rs1: "t0", rs2: "t1" }).to("jal", "exit", { rd: 0 });
+  printing(p);
 
   const code: { address: number; end: number }[] = [], records: { values: bigint[]; scratch: number[] }[] = [];
   for (let k = 0; k < count; k++) {
@@ -144,35 +128,6 @@ export async function runHere(batch: Batch, accel: string): Promise<{ lines: str
   const stop = await machine.run({ maxInstructions: 100_000_000 });
   assert.equal(stop.kind, "exit", `seed ${batch.seed}: ${machine.console.output.slice(-200)}`);
   return { lines: machine.console.output.trim().split("\n"), instructions: stop.instructions };
-}
-
-/** Why there is no QEMU, or false if there is one. In CI there has to be. */
-export function qemuMissing(xlen: Xlen): string | false {
-  const run = spawnSync(`qemu-system-riscv${xlen}`, ["--version"], { encoding: "utf8" });
-  if (run.status === 0) return false;
-  const why = `qemu-system-riscv${xlen} is needed: apt-get install qemu-system-misc`;
-  if (process.env.CI) throw new Error(why);
-  return why;
-}
-
-/** What it prints in QEMU. */
-export function runInQemu(batch: Batch): string[] {
-  const folder = mkdtempSync(join(tmpdir(), "hartbeat-"));
-  try {
-    const elf = join(folder, "guest.elf"), output = join(folder, "output.txt");
-    writeFileSync(elf, batch.elf);
-    const options = ["-machine", "virt", "-m", "16M", "-cpu", `rv${batch.xlen},${QEMU_CPU}`, "-bios", elf];
-    // To a file, since a pipe may be full and lose characters.
-    const others = ["-display", "none", "-monitor", "none", "-serial", `file:${output}`];
-    const run = spawnSync(`qemu-system-riscv${batch.xlen}`, [...options, ...others], {
-      encoding: "utf8",
-      timeout: 60_000,
-    });
-    assert.equal(run.status, 0, `QEMU, seed ${batch.seed}: ${run.stderr} ${run.signal}`);
-    return readFileSync(output, "latin1").trim().split("\n");
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 }
 
 /** The first difference of two outputs, explained; undefined if there is none. */
