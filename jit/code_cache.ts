@@ -1,6 +1,7 @@
 // The cache of compiled regions: finds the one of an address, compiles what has become hot, drops what was overwritten.
 
 import type { Decoder } from "../isa/decode.ts";
+import { type Count, REMAINING } from "../hart/counter.ts";
 import { LINE_SHIFT, type PhysicalMemory, WATCH } from "../hart/memory.ts";
 import { type Region, RegionBuilder, type RegionInstruction, type RegionLimits } from "./region.ts";
 import { RegionEmitter, type RegionText } from "./region_emitter.ts";
@@ -50,7 +51,7 @@ export interface CompilerStatistics {
 }
 
 /** How often an uncompiled function is called from compiled code before it is compiled. */
-const CALL_THRESHOLD = 8;
+const CALL_THRESHOLD = Number((globalThis as any).process?.env?.CT ?? 1);
 
 /** Why a region cannot be compiled again and again: how often one address was dropped. */
 const MOST_DROPS = 16;
@@ -69,6 +70,7 @@ export class CodeCache {
   readonly #drops = new Map<number, number>();
   readonly #builder: RegionBuilder;
   readonly #memory: PhysicalMemory;
+  readonly #count: Count;
   readonly #make: MakeFunction;
   readonly #xlen: 32 | 64;
   readonly #compressed: boolean;
@@ -80,17 +82,20 @@ export class CodeCache {
   constructor(
     decoder: Decoder,
     memory: PhysicalMemory,
+    count: Count,
     options: CompilerOptions,
     make: MakeFunction,
     breakpoints: ReadonlySet<number>,
+    wasExecuted: (pc: number, high: number) => boolean,
   ) {
     this.options = options;
     this.#xlen = decoder.xlen;
     this.#compressed = decoder.compressed;
     this.#memory = memory;
+    this.#count = count;
     this.#make = make;
     const limits: RegionLimits = { instructions: options.regionInstructions, blocks: options.regionBlocks };
-    this.#builder = new RegionBuilder(decoder, memory, limits, breakpoints);
+    this.#builder = new RegionBuilder(decoder, memory, limits, breakpoints, wasExecuted);
     this.#none = { pc: 1, run: () => 1, need: Infinity, calls: 0, region: null };
     this.table = new Array(4096).fill(this.#none);
   }
@@ -148,6 +153,7 @@ export class CodeCache {
     const { text, cells, need } = this.#emit(region);
     cell.run = this.#make(text, cells.map((to) => this.cell(to)));
     cell.need = need;
+    this.#showExit(cell);
     const lines = this.#linesOf(region);
     const compiled: CompiledRegion = { cell, region, lines };
     cell.region = compiled;
@@ -163,6 +169,17 @@ export class CodeCache {
     this.statistics.textLength += text.length;
     this.onChange(cell);
     return true;
+  }
+
+  /**
+   * Takes the rare exit a few times, with no instructions left: V8 needs to have seen it, or it would throw away the optimised
+   * function when that exit is taken for the first time.
+   */
+  #showExit(cell: Cell): void {
+    const { state } = this.#count, remaining = state[REMAINING]!;
+    state[REMAINING] = 0;
+    for (let k = 0; k < 12; k++) cell.run(0);
+    state[REMAINING] = remaining;
   }
 
   #linesOf(region: Region): number[] {

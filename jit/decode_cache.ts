@@ -166,6 +166,12 @@ export class DecodeCache {
     this.length[record] = length >> 1;
   }
 
+  /** Whether the instruction at a physical address was executed by the interpreter lately. */
+  wasExecuted(physical: number): boolean {
+    const page = this.#byPhysical.get(physical - physical % 4096);
+    return page !== undefined && this.operation[page.base + physical % 4096 / 2] !== UNDECODED;
+  }
+
   /** Forgets the instruction at one physical address. */
   forget(physical: number): void {
     const page = this.#byPhysical.get(physical - physical % 4096);

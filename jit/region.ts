@@ -106,8 +106,16 @@ export class RegionBuilder {
   readonly #limits: RegionLimits;
   /** Physical addresses of instructions that are left to the interpreter. */
   readonly #breakpoints: ReadonlySet<number>;
+  readonly #wasExecuted: (pc: number, high: number) => boolean;
 
-  constructor(decoder: Decoder, memory: PhysicalMemory, limits: RegionLimits, breakpoints: ReadonlySet<number>) {
+  constructor(
+    decoder: Decoder,
+    memory: PhysicalMemory,
+    limits: RegionLimits,
+    breakpoints: ReadonlySet<number>,
+    wasExecuted: (pc: number, high: number) => boolean,
+  ) {
+    this.#wasExecuted = wasExecuted;
     this.#breakpoints = breakpoints;
     this.#decoder = decoder;
     this.#memory = memory;
@@ -161,7 +169,8 @@ export class RegionBuilder {
     const work = [entryPc];
     const scanned = new Set<number>();
     let size = 0;
-    const lead = (pc: number) => {
+    const lead = (pc: number, certain = false) => {
+      if (!certain && !this.#wasExecuted(pc, high)) return;
       if (leaders.has(pc) || leaders.size >= this.#limits.blocks || size >= this.#limits.instructions) return;
       leaders.add(pc);
       work.push(pc);
@@ -175,8 +184,8 @@ export class RegionBuilder {
         const next = (pc + i.length) | 0, target = (pc + i.operands.imm) | 0, links = i.operands.rd !== 0;
         const kind = i.statements.at(-1)?.kind;
         if (kind === "branch") lead(target), lead(next);
-        else if (kind === "jump") lead(links ? next : target);
-        else if (kind === "jumpTo" && links) lead(next);
+        else if (kind === "jump") lead(links ? next : target, true);
+        else if (kind === "jumpTo" && links) lead(next, true);
         if (kind === "branch" || kind === "jump" || kind === "jumpTo") break;
         pc = next;
       }

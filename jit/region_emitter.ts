@@ -233,16 +233,22 @@ export class RegionEmitter extends Emitter {
     return name;
   }
 
-  /** Leaves the region for an address. */
+  /** Leaves the region for an address: the usual way. */
   #exit(pc: number): void {
     this.line(`${this.#writeBack(this.#dirty)} ${S(REMAINING)} = n; return ${pc};`);
   }
 
+  /**
+   * Leaves the region for an address by the way that all rare exits share. V8 has seen that way before it optimises (see
+   * code_cache.ts), while a way of its own would throw away the optimised function when it is taken for the first time.
+   */
+  #rareExit(pc: number, dirty: RegisterSet): string {
+    return `{ e = ${pc}; m = ${dirty}; break EXIT; }`;
+  }
+
   /** Leaves if fewer instructions remain than the way to the next check is long. */
-  #check(block: Block, pc: number, dirty: RegisterSet, facts: Facts): void {
-    this.line(
-      `if (n < ${block.stretch}) { ${this.#writeBack(dirty, facts)} ${S(REMAINING)} = n; return ${pc}; }`,
-    );
+  #check(block: Block, dirty: RegisterSet): void {
+    this.line(`if (n < ${block.stretch}) ${this.#rareExit(block.pc, dirty)}`);
   }
 
   /** The instructions of a block, without how it ends. Returns the condition of a branch, or the target of a jump. */
@@ -296,8 +302,9 @@ export class RegionEmitter extends Emitter {
     const to = (pc: number) => block.successors.find((b) => b.pc === pc);
     const go = (pc: number) => {
       const next = to(pc);
-      if (next === undefined) this.#exit(pc);
-      else this.#goto(block, next);
+      if (next !== undefined) this.#goto(block, next);
+      else if (t.kind === "branch") this.line(this.#rareExit(pc, this.#dirty));
+      else this.#exit(pc);
     };
     switch (t.kind) {
       case "branch": {
@@ -359,7 +366,7 @@ export class RegionEmitter extends Emitter {
     this.line(`if (d <= 0) return ${target};`);
     this.line(`r = ${cell}.run(d - 1); if (r !== ${next.pc}) return r;`);
     this.line(`n = ${S(REMAINING)};`);
-    this.#check(next, next.pc, 0, new Map());
+    this.#check(next, 0);
     this.#loads(next.liveIn);
     this.#goto(block, next);
   }
@@ -370,15 +377,15 @@ export class RegionEmitter extends Emitter {
     if (!this.#region.reducible) this.line(`b = ${to.order}; continue S;`);
     else if (to.order <= from.order) this.line(`continue L${hex(to.pc)};`);
     else if (to.isMerge) this.line(`break B${hex(to.pc)};`);
-    else this.#tree(to, false);
+    else this.#tree(to);
   }
 
-  #tree(block: Block, isEntry: boolean): void {
+  #tree(block: Block): void {
     const merges = block.children.filter((child) => child.isMerge);
     if (block.isLoop) {
       this.line(`L${hex(block.pc)}: for (;;) {`);
-      this.#check(block, block.pc, block.dirtyIn, this.#factsIn.get(block)!);
-    } else if (isEntry) this.#check(block, block.pc, 0, new Map());
+      this.#check(block, block.dirtyIn);
+    }
     this.#within(block, merges);
     if (block.isLoop) this.line(`}`);
   }
@@ -392,18 +399,17 @@ export class RegionEmitter extends Emitter {
     this.line(`B${hex(first.pc)}: {`);
     this.#within(block, rest);
     this.line(`}`);
-    this.#tree(first, false);
+    this.#tree(first);
   }
 
   /** For a loop with several entrances: a switch over blocks. */
   #switch(): void {
     const { blocks, entry } = this.#region;
-    if (!entry.isLoop) this.#check(entry, entry.pc, 0, new Map());
     this.line(`let b = ${entry.order};`);
     this.line(`S: for (;;) { switch (b) {`);
     for (const block of blocks) {
       this.line(`case ${block.order}: {`);
-      if (block.isLoop) this.#check(block, block.pc, block.dirtyIn, this.#factsIn.get(block)!);
+      if (block.isLoop) this.#check(block, block.dirtyIn);
       this.#terminate(block, this.#body(block));
       this.line(`}`);
     }
@@ -451,7 +457,8 @@ export class RegionEmitter extends Emitter {
     this.#solveFacts();
     this.#slowPaths = false;
     this.#loads(entry.liveIn);
-    if (this.#region.reducible) this.#tree(entry, true);
+    const loads = this.lines.length;
+    if (this.#region.reducible) this.#tree(entry);
     else this.#switch();
     const body = this.lines;
     this.lines = [];
@@ -459,28 +466,43 @@ export class RegionEmitter extends Emitter {
       this.xlen === 32 ? [`x${n} = 0`] : [`x${n} = 0`, `x${n}h = 0`]
     );
     const temps = Array.from({ length: this.maxTemps }, (_, k) => `t${k} = 0`);
-    const declared = [`n = ${S(REMAINING)}`, "r = 0", "q = c0", ...locals, ...temps].join(", ");
-    const lines = [`function region_${hex(entry.pc)}(d) {`, `let ${declared};`];
-    if (this.#slowPaths) lines.push(`try {`, ...body, `} catch (e) {`, ...this.#handler(), `}`);
-    else lines.push(...body);
-    lines.push(`}`);
+    const declared = [`n = ${S(REMAINING)}`, "r = 0", "e = 0", "m = 0", "thrown = null", "q = c0", ...locals, ...temps];
+    // At the entry nothing differs from the register file, so writing all of it back does no harm, and shows V8 the way.
+    const everything = this.#writtenRegisters() & entry.liveIn;
+    const lines = [
+      `function region_${hex(entry.pc)}(d) {`,
+      `let ${declared.join(", ")};`,
+      ...(this.#slowPaths ? ["try {"] : []),
+      `EXIT: {`,
+      ...body.slice(0, loads),
+      `if (n < ${entry.stretch}) ${this.#rareExit(entry.pc, everything)}`,
+      ...body.slice(loads),
+      `}`,
+      ...(this.#slowPaths ? [`} catch (error) { thrown = error; m = ${S(SITE_DIRTY)}; n = ${S(REMAINING)}; }`] : []),
+      ...this.#sharedExit(),
+      `}`,
+    ];
     if (this.#cells.size === 0) this.#cell(entry.pc);
     return { text: indent(lines), cells: [...this.#cells.keys()], need: entry.stretch };
   }
 
-  /** Writes back what is in locals only, and lets the executor deal with whatever was thrown. */
-  #handler(): string[] {
-    const written = this.#region.blocks.reduce((set, block) => set | block.dirtyOut, 0);
-    const lines = [`const dirty = ${S(SITE_DIRTY)};`];
-    for (const n of registersOf(written)) {
-      lines.push(
+  /** Registers that may be in locals only, somewhere in the region. */
+  #writtenRegisters(): RegisterSet {
+    return this.#region.blocks.reduce((set, block) => set | block.dirtyOut, 0);
+  }
+
+  /** Writes back what is in locals only, as `m` says, and lets the executor deal with whatever was thrown. */
+  #sharedExit(): string[] {
+    return [
+      ...registersOf(this.#writtenRegisters()).map((n) =>
         this.xlen === 32
-          ? `if (dirty & ${1 << n}) X[${n}] = x${n};`
-          : `if (dirty & ${1 << n}) { X[${2 * n}] = x${n}; X[${2 * n + 1}] = x${n}h; }`,
-      );
-    }
-    lines.push(`return caught(e);`);
-    return lines;
+          ? `if (m & ${1 << n}) X[${n}] = x${n};`
+          : `if (m & ${1 << n}) { X[${2 * n}] = x${n}; X[${2 * n + 1}] = x${n}h; }`
+      ),
+      `${S(REMAINING)} = n;`,
+      ...(this.#slowPaths ? [`if (thrown !== null) return caught(thrown);`] : []),
+      `return e;`,
+    ];
   }
 }
 

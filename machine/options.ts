@@ -202,7 +202,7 @@ export function compilerOptions(accel: Accelerator): CompilerOptions | null {
   if (accel.name === "interpreter") return null;
   return {
     threshold: Math.min(accel.threshold ?? 500, MAX_THRESHOLD),
-    regionInstructions: 300,
+    regionInstructions: Number((globalThis as any).process?.env?.RI ?? 80),
     regionBlocks: 100,
     callDepth: 200,
     cacheInstructions: 200_000,
