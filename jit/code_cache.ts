@@ -3,8 +3,10 @@
 import type { Decoder } from "../isa/decode.ts";
 import { type Count, REMAINING } from "../hart/counter.ts";
 import { LINE_SHIFT, type PhysicalMemory, WATCH } from "../hart/memory.ts";
-import { type Region, RegionBuilder, type RegionInstruction, type RegionLimits } from "./region.ts";
-import { RegionEmitter, type RegionText } from "./region_emitter.ts";
+import { type Region, RegionBuilder, type RegionInstruction, type RegionLimits, type RegisterSet } from "./region.ts";
+import type { Assumption } from "./facts.ts";
+import { MemoryAccess } from "./memory_access.ts";
+import { RegionEmitter, type RegionEmitterOptions, type RegionText } from "./region_emitter.ts";
 
 /** Settings of the compiler, as `-accel jit,…` gives them. */
 export interface CompilerOptions {
@@ -30,6 +32,10 @@ export interface Cell {
   need: number;
   /** How often it was called while not compiled. */
   calls: number;
+  /** Registers of whose values nothing is assumed, since that was wrong before. */
+  unassumed: RegisterSet;
+  /** How often `run` refused because an assumption was wrong. */
+  refusals: number;
   /** The region that is compiled. */
   region: CompiledRegion | null;
 }
@@ -39,6 +45,8 @@ interface CompiledRegion {
   readonly cell: Cell;
   readonly region: Region;
   readonly lines: readonly number[];
+  /** What was assumed of registers. */
+  readonly assumptions: ReadonlyMap<number, Assumption>;
 }
 
 /** Figures for `-accel jit,stats=on`. */
@@ -47,6 +55,7 @@ export interface CompilerStatistics {
   instructions: number;
   textLength: number;
   dropped: number;
+  refusals: number;
   flushes: number;
 }
 
@@ -56,13 +65,23 @@ const CALL_THRESHOLD = Number((globalThis as any).process?.env?.CT ?? 1);
 /** Why a region cannot be compiled again and again: how often one address was dropped. */
 const MOST_DROPS = 16;
 
+/** After how many refusals nothing is assumed any more. */
+const MOST_REFUSALS = 4;
+
 /** What generated functions are made with. */
 export type MakeFunction = (text: string, cells: readonly Cell[]) => (depth: number) => number;
 
 /** The regions of one hart's address space. */
 export class CodeCache {
   readonly options: CompilerOptions;
-  readonly statistics: CompilerStatistics = { regions: 0, instructions: 0, textLength: 0, dropped: 0, flushes: 0 };
+  readonly statistics: CompilerStatistics = {
+    regions: 0,
+    instructions: 0,
+    textLength: 0,
+    dropped: 0,
+    refusals: 0,
+    flushes: 0,
+  };
   /** Direct-mapped look-up of cells by address, used by generated code. */
   readonly table: Cell[] = [];
   readonly #cells = new Map<number, Cell>();
@@ -71,6 +90,8 @@ export class CodeCache {
   readonly #builder: RegionBuilder;
   readonly #memory: PhysicalMemory;
   readonly #count: Count;
+  readonly #x: Int32Array;
+  readonly #access: MemoryAccess;
   readonly #make: MakeFunction;
   readonly #xlen: 32 | 64;
   readonly #compressed: boolean;
@@ -83,6 +104,7 @@ export class CodeCache {
     decoder: Decoder,
     memory: PhysicalMemory,
     count: Count,
+    x: Int32Array,
     options: CompilerOptions,
     make: MakeFunction,
     breakpoints: ReadonlySet<number>,
@@ -93,10 +115,12 @@ export class CodeCache {
     this.#compressed = decoder.compressed;
     this.#memory = memory;
     this.#count = count;
+    this.#x = x;
+    this.#access = new MemoryAccess(memory.ram.base, memory.ram.size, decoder.xlen);
     this.#make = make;
     const limits: RegionLimits = { instructions: options.regionInstructions, blocks: options.regionBlocks };
     this.#builder = new RegionBuilder(decoder, memory, limits, breakpoints, wasExecuted);
-    this.#none = { pc: 1, run: () => 1, need: Infinity, calls: 0, region: null };
+    this.#none = { pc: 1, run: () => 1, need: Infinity, calls: 0, unassumed: 0, refusals: 0, region: null };
     this.table = new Array(4096).fill(this.#none);
   }
 
@@ -104,7 +128,7 @@ export class CodeCache {
   cell(pc: number): Cell {
     let cell = this.#cells.get(pc);
     if (cell === undefined) {
-      cell = { pc, run: () => pc, need: Infinity, calls: 0, region: null };
+      cell = { pc, run: () => pc, need: Infinity, calls: 0, unassumed: 0, refusals: 0, region: null };
       this.#uncompiled(cell);
       this.#cells.set(pc, cell);
     }
@@ -128,18 +152,44 @@ export class CodeCache {
   /** The text of the region at an address, with comments by `comment`; null if it cannot be compiled. */
   text(pc: number, high: number, comment?: (i: RegionInstruction) => string): RegionText | null {
     const region = this.#builder.build(pc, high);
-    return region && this.#emit(region, comment);
+    return region && this.#emit(region, { ...(comment && { comment }) });
   }
 
-  #emit(region: Region, comment?: (i: RegionInstruction) => string): RegionText {
+  #emit(region: Region, more: Pick<RegionEmitterOptions, "assume" | "comment">): RegionText {
     const { base, size } = this.#memory.ram;
     return new RegionEmitter(region, {
       xlen: this.#xlen,
       compressed: this.#compressed,
       ramBase: base,
       ramSize: size,
-      ...(comment && { comment }),
+      ...more,
     }).build();
+  }
+
+  /** How the value of a register is now. */
+  #observe(n: number): Assumption | undefined {
+    if (this.#xlen === 32) return undefined;
+    const low = this.#x[2 * n]!, high = this.#x[2 * n + 1]!;
+    if (high === low >> 31) return "signed";
+    if (high !== 0) return undefined;
+    return this.#access.isInside(low) ? "memory" : "zero";
+  }
+
+  /**
+   * To be called when the region of a cell refused to run though enough instructions remain: an assumption about a register is
+   * wrong. Compiles it anew without those that are wrong now, and in the end without any.
+   */
+  refused(cell: Cell): void {
+    const before = cell.region;
+    if (before === null) return;
+    cell.refusals++;
+    this.statistics.refusals++;
+    for (let n = 1; n < 32; n++) {
+      if (before.assumptions.has(n) && this.#observe(n) !== before.assumptions.get(n)) cell.unassumed |= 1 << n;
+    }
+    if (cell.refusals >= MOST_REFUSALS) cell.unassumed = -1;
+    this.#remove(before);
+    this.compile(cell.pc, 0);
   }
 
   /** Compiles the region at an address. False if it cannot be, or was overwritten too often to be worth it. */
@@ -150,12 +200,18 @@ export class CodeCache {
     const region = this.#builder.build(pc, high);
     if (region === null) return false;
     if (this.#instructions + region.size > this.options.cacheInstructions) this.flush();
-    const { text, cells, need } = this.#emit(region);
+    const assumptions = new Map<number, Assumption>();
+    const assume = (n: number) => {
+      const assumption = (cell.unassumed & 1 << n) === 0 ? this.#observe(n) : undefined;
+      if (assumption !== undefined) assumptions.set(n, assumption);
+      return assumption;
+    };
+    const { text, cells, need } = this.#emit(region, { assume });
     cell.run = this.#make(text, cells.map((to) => this.cell(to)));
     cell.need = need;
     this.#showExit(cell);
     const lines = this.#linesOf(region);
-    const compiled: CompiledRegion = { cell, region, lines };
+    const compiled: CompiledRegion = { cell, region, lines, assumptions };
     cell.region = compiled;
     for (const line of lines) {
       this.#memory.ram.lines[line]! |= WATCH.compiled;
@@ -211,6 +267,14 @@ export class CodeCache {
   }
 
   #drop(compiled: CompiledRegion): void {
+    const { cell } = compiled;
+    this.#remove(compiled);
+    this.#drops.set(cell.pc, (this.#drops.get(cell.pc) ?? 0) + 1);
+    this.statistics.dropped++;
+    this.onChange(cell);
+  }
+
+  #remove(compiled: CompiledRegion): void {
     const { cell, lines, region } = compiled;
     for (const line of lines) {
       const regions = this.#byLine.get(line);
@@ -222,11 +286,8 @@ export class CodeCache {
       }
     }
     this.#instructions -= region.size;
-    this.#drops.set(cell.pc, (this.#drops.get(cell.pc) ?? 0) + 1);
-    this.statistics.dropped++;
     this.#uncompiled(cell);
     cell.calls = 0;
-    this.onChange(cell);
   }
 
   /** Drops everything. */

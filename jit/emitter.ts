@@ -51,6 +51,8 @@ export interface Pair {
   readonly signExtended: boolean;
   /** The high half is 0. */
   readonly zeroExtended: boolean;
+  /** See `Fact`. */
+  readonly room?: number;
 }
 
 /** Bytes of a memory access. */
@@ -530,6 +532,10 @@ export abstract class Emitter {
     if (literalValue(a.low) !== undefined) [a, b] = [b, a];
     const constant = literalValue(b.low);
     if (constant === 0) return this.#pair(a.low, add(a.high, b.high));
+    const high = literalValue(b.high);
+    if (a.zeroExtended && constant !== undefined && high === constant >> 31 && Math.abs(constant) <= (a.room ?? 0)) {
+      return { ...this.zeroExtended(add(a.low, b.low)), room: a.room! - Math.abs(constant) };
+    }
     const low = this.temp(add(a.low, b.low));
     if (constant !== undefined && constant > 0) {
       const carry = shift(and(a.low, not(low)), ">>>", literal(31));

@@ -118,6 +118,7 @@ export class Executor {
         this.decoder,
         hart.memory,
         hart.count,
+        hart.x,
         options,
         (text, cells) => this.#compile(text, cells) as (depth: number) => number,
         this.cache.breakpoints,
@@ -278,12 +279,15 @@ export class Executor {
     const state = this.#state, code = this.code!;
     const cell = this.#cells[this.cache.immediate[record]!]!;
     if (state[REMAINING]! < cell.need) return this.#executeWord(record, this.#fetch(record));
-    let pc = cell.run(this.#callDepth);
-    while (pc !== ELSEWHERE) {
-      let next = code.table[pc >>> 1 & 4095]!;
+    let pc = cell.pc;
+    for (let next = cell;;) {
+      const before = state[REMAINING]!;
+      pc = next.run(this.#callDepth);
+      if (pc === ELSEWHERE) break;
+      if (pc === next.pc && state[REMAINING] === before) code.refused(next);
+      next = code.table[pc >>> 1 & 4095]!;
       if (next.pc !== pc) next = code.lookUp(pc);
       if (state[REMAINING]! < next.need) break;
-      pc = next.run(this.#callDepth);
     }
     // The interpreter's loop is going to count one instruction for this record.
     state[REMAINING]!++;

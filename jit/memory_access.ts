@@ -101,6 +101,21 @@ export class MemoryAccess {
     return end > 0xffff_f000 ? this.#size - 4096 : this.#size;
   }
 
+  /** Whether no address near 0 or 2^32 is memory: then a 12-bit offset cannot lead from memory out of the first 4 GiB. */
+  get keepsFromEnds(): boolean {
+    return this.#base >= 4096 && this.#base + this.#size <= 0xffff_f000;
+  }
+
+  /** Expression that is 0 where a low half lies in (the first power of two of) RAM. */
+  outside(low: string): string {
+    return `(${low} ^ ${this.#base | 0}) & ~0x${(largestPowerOfTwo(this.#size) - 1).toString(16)}`;
+  }
+
+  /** Whether `outside` is 0 for an address. */
+  isInside(low: number): boolean {
+    return this.keepsFromEnds && ((low ^ this.#base) & ~(largestPowerOfTwo(this.#size) - 1)) === 0;
+  }
+
   /** Condition for the fast path. */
   test(address: Address, size: number): string {
     const limit = this.#limit, t = address.offset.text;
@@ -163,6 +178,10 @@ export class MemoryAccess {
     const upper = high === null ? "0" : high.text;
     return `unit.store(${code}, ${address.low.text}, ${address.fullHigh.text}, ${low.text}, ${upper});`;
   }
+}
+
+function largestPowerOfTwo(size: number): number {
+  return 2 ** Math.floor(Math.log2(size));
 }
 
 /** Hart functions that belong to the load-store unit. */

@@ -257,6 +257,18 @@ function statementReads(s: Statement): RegisterSet {
   }
 }
 
+/** Registers whose values a block computes with, rather than only keeping, moving or returning them. */
+export function computedRegisters(block: Block): RegisterSet {
+  let set = 0;
+  for (const { statements } of block.instructions) {
+    for (const s of statements) {
+      if (s.kind === "store") set |= readsOf(s.address);
+      else if (s.kind !== "setX" || s.value.operation !== "x") set |= statementReads(s);
+    }
+  }
+  return set;
+}
+
 function successorsOf(t: Terminator): number[] {
   switch (t.kind) {
     case "branch":

@@ -8,14 +8,27 @@ import type { Branch, Call, JumpTo, Leave, Load, Statement, Store, Value } from 
 import { REMAINING, SITE_DIRTY, SITE_PC } from "../hart/counter.ts";
 import { Emitter, type Pair, sizeOf } from "./emitter.ts";
 import { type Expression, inside, isSimple, literal, literalValue, primary, SHIFT, shift, ZERO } from "./expression.ts";
-import { type Fact, type Facts, meetFacts, sameFacts, UNKNOWN } from "./facts.ts";
+import {
+  assumedFact,
+  type Assumption,
+  type Fact,
+  type Facts,
+  meetFacts,
+  MEMORY_ROOM,
+  sameFacts,
+  UNKNOWN,
+  withoutShrinkingRooms,
+} from "./facts.ts";
 import { accessCode, hartCall, MemoryAccess } from "./memory_access.ts";
-import { type Block, type Region, type RegionInstruction, type RegisterSet } from "./region.ts";
+import { type Block, computedRegisters, type Region, type RegionInstruction, type RegisterSet } from "./region.ts";
 
 /** Returned by compiled code when the hart's pc says where to go on. */
 export const ELSEWHERE = 1;
 /** Bit of an access code: the instruction is 2 bytes long. */
 export const SHORT_INSTRUCTION = 64;
+
+/** sp, s0 to s11 (psABI, "Integer Register Convention"). */
+const CALLEE_SAVED: RegisterSet = 1 << 2 | 3 << 8 | 0x3ff << 18;
 
 /** What the text of a region depends on beside the region. */
 export interface RegionEmitterOptions {
@@ -24,6 +37,8 @@ export interface RegionEmitterOptions {
   readonly compressed: boolean;
   readonly ramBase: number;
   readonly ramSize: number;
+  /** How a register's value at the entry is taken to be; the function refuses to run where it is not. */
+  readonly assume?: (register: number) => Assumption | undefined;
   /** Text of an instruction for comments; none where absent. */
   readonly comment?: (i: RegionInstruction) => string;
 }
@@ -54,6 +69,12 @@ export class RegionEmitter extends Emitter {
   readonly #cells = new Map<number, string>();
   /** Facts at the start of each block. */
   #factsIn = new Map<Block, Facts>();
+  /** Facts at the end of each block. */
+  readonly #factsAfter = new Map<Block, Facts>();
+  /** Facts at the entry that the function checks. */
+  readonly #assumed: Facts = new Map();
+  /** Registers whose values matter. */
+  readonly #computed: RegisterSet;
   /** Facts where the emitter is. */
   #facts: Facts = new Map();
   /** Registers that differ from the register file where the emitter is. */
@@ -69,6 +90,11 @@ export class RegionEmitter extends Emitter {
     this.#region = region;
     this.#options = options;
     this.#memory = new MemoryAccess(options.ramBase, options.ramSize, options.xlen);
+    this.#computed = region.blocks.reduce((set, block) => set | computedRegisters(block), 0);
+    for (const n of registersOf(options.xlen === 64 ? this.#computed & region.entry.liveIn : 0)) {
+      const assumption = options.assume?.(n);
+      if (assumption !== undefined) this.#assumed.set(n, assumedFact(assumption));
+    }
   }
 
   protected override line(text: string): void {
@@ -92,7 +118,8 @@ export class RegionEmitter extends Emitter {
       : fact.signExtended
       ? shift(low, ">>", literal(31))
       : primary(`x${register}h`);
-    return { low, high, signExtended: fact.signExtended, zeroExtended: fact.zeroExtended };
+    const { signExtended, zeroExtended, room } = fact;
+    return { low, high, signExtended, zeroExtended, ...(room !== undefined && { room }) };
   }
   #define(register: number, fact: Fact): void {
     if (fact.signExtended || fact.zeroExtended || fact.low !== undefined) this.#facts.set(register, fact);
@@ -117,12 +144,12 @@ export class RegionEmitter extends Emitter {
       this.line(`${name}h = ${value.high.text};`);
       this.line(`${name} = ${held.text};`);
     }
-    const { signExtended, zeroExtended } = value;
+    const { signExtended, zeroExtended, room } = value;
     this.#define(
       register,
       low !== undefined && high !== undefined
         ? { signExtended, zeroExtended, low, high }
-        : { signExtended, zeroExtended },
+        : { signExtended, zeroExtended, ...(room !== undefined && { room }) },
     );
   }
   protected readF(register: number): Pair {
@@ -168,6 +195,7 @@ export class RegionEmitter extends Emitter {
       (high === null ? "" : ` ${high.text} = HIGH[0];`);
     const fast = this.#memory.fastLoad(address, s.memory, results).join(" ");
     this.line(`if (${this.#memory.test(address, sizeOf(s.memory))}) { ${fast} } else { ${slow} }`);
+    this.#accessed(s.address);
     this.define(
       s.temp,
       high === null ? low : { low, high, signExtended: false, zeroExtended: false },
@@ -186,6 +214,20 @@ export class RegionEmitter extends Emitter {
     }, ${this.#site()});`;
     const test = `${this.#memory.test(address, sizeOf(s.memory))} && ${this.#memory.unwatched(address)}`;
     this.line(`if (${test}) { ${fast} } else { ${slow} }`);
+    this.#accessed(s.address);
+  }
+
+  /**
+   * After an access that did not trap, the register that it went by is known to lie in the first 4 GiB: there is no memory
+   * elsewhere, nor near the ends of them.
+   */
+  #accessed(address: Value): void {
+    if (this.xlen === 32 || !this.#memory.keepsFromEnds) return;
+    const base = address.operation === "add" ? address.a! : address;
+    if (base.operation !== "x" || base.low === 0) return;
+    const fact = this.#facts.get(base.low) ?? UNKNOWN;
+    if (fact.low !== undefined) return;
+    this.#facts.set(base.low, { signExtended: fact.signExtended, zeroExtended: true, room: MEMORY_ROOM });
   }
 
   protected call(s: Call): void {
@@ -368,7 +410,32 @@ export class RegionEmitter extends Emitter {
     this.line(`n = ${S(REMAINING)};`);
     this.#check(next, 0);
     this.#loads(next.liveIn);
+    const kept = this.#keptOverCall(block, next);
+    if (kept.size > 0) this.line(`if ((${this.#guard(kept)}) !== 0) ${this.#rareExit(next.pc, 0)}`);
     this.#goto(block, next);
+  }
+
+  /** Condition that is 0 where registers are as facts say. */
+  #guard(facts: Facts): string {
+    return [...facts].map(([n, { signExtended, room }]) => {
+      if (signExtended) return `(x${n}h ^ x${n} >> 31)`;
+      return room === undefined ? `x${n}h` : `x${n}h | ${this.#memory.outside(`x${n}`)}`;
+    }).join(" | ");
+  }
+
+  /**
+   * Facts about callee-saved registers before a call, which are checked again after it: functions that keep to the calling
+   * convention bring the values back.
+   */
+  #keptOverCall(block: Block, next: Block): Facts {
+    const kept: Facts = new Map();
+    if (this.xlen === 32) return kept;
+    for (const [n, fact] of this.#factsAfter.get(block) ?? []) {
+      if ((CALLEE_SAVED & next.liveIn & this.#computed & 1 << n) === 0) continue;
+      if (fact.zeroExtended) kept.set(n, assumedFact(fact.room ? "memory" : "zero"));
+      else if (fact.signExtended) kept.set(n, assumedFact("signed"));
+    }
+    return kept;
   }
 
   // Structure: every block is emitted once, inside its dominator; see "Beyond Relooper" (Ramsey, 2022).
@@ -419,7 +486,7 @@ export class RegionEmitter extends Emitter {
   /** Facts at the start of every block: emits all blocks, to nowhere, until nothing changes any more. */
   #solveFacts(): void {
     const { blocks, entry } = this.#region;
-    const after = new Map<Block, Facts>();
+    const after = this.#factsAfter;
     this.#factsIn = new Map(blocks.map((block) => [block, new Map()]));
     const reached = new Set<Block>([entry]);
     const work = [...blocks];
@@ -428,18 +495,21 @@ export class RegionEmitter extends Emitter {
       changed = false;
       for (const block of work) {
         if (!reached.has(block)) continue;
-        if (block !== entry) {
+        if (block === entry && !after.has(block)) this.#factsIn.set(block, this.#assumed);
+        else {
           let facts: Facts | null = null;
           for (const from of block.predecessors) {
-            const out = from.calls ? new Map() : after.get(from);
-            if (out === undefined) continue; // not emitted yet: assume the best
+            const reachedFrom = after.get(from);
+            if (reachedFrom === undefined) continue; // not emitted yet: assume the best
+            const out = from.calls ? this.#keptOverCall(from, block) : reachedFrom;
             facts = facts === null ? out : meetFacts(facts, out);
           }
           facts ??= new Map();
+          if (block === entry) facts = meetFacts(facts, this.#assumed);
+          if (after.has(block)) facts = withoutShrinkingRooms(this.#factsIn.get(block)!, facts);
           if (after.has(block) && sameFacts(facts, this.#factsIn.get(block)!)) continue;
           this.#factsIn.set(block, facts);
-        } else if (after.has(block)) continue;
-        else if (block.predecessors.length > 0) this.#factsIn.set(block, new Map());
+        }
         this.lines = [];
         this.#body(block);
         after.set(block, new Map(this.#facts));
@@ -476,6 +546,7 @@ export class RegionEmitter extends Emitter {
       `EXIT: {`,
       ...body.slice(0, loads),
       `if (n < ${entry.stretch}) ${this.#rareExit(entry.pc, everything)}`,
+      ...(this.#assumed.size > 0 ? [`if ((${this.#guard(this.#assumed)}) !== 0) ${this.#rareExit(entry.pc, 0)}`] : []),
       ...body.slice(loads),
       `}`,
       ...(this.#slowPaths ? [`} catch (error) { thrown = error; m = ${S(SITE_DIRTY)}; n = ${S(REMAINING)}; }`] : []),
