@@ -1,0 +1,183 @@
+// Options of the command: what they set, what is wrong with them, and what the command prints about itself.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { helpText, listingText } from "../cli/help.ts";
+import { OPTIONS, parseCommandLine } from "../cli/options.ts";
+import { buildElf } from "./elf_builder.ts";
+import { hartbeat, program } from "./support/command.ts";
+
+test("one and two dashes are the same, and later options win", () => {
+  const parse = (line: string) => parseCommandLine(line.split(" "));
+  assert.deepEqual(parse("-machine spike -m 64M -cpu rv32"), parse("--M spike --m 64M --cpu rv32"));
+  assert.equal(parse("-m 1G -m 2G").machine.memory, "2G");
+  assert.deepEqual(parse("-machine virt -machine dumpdtb=a,,b").machine, { machine: "virt" });
+  assert.equal(parse("-machine virt,dumpdtb=a,,b").deviceTreeFile, "a,b");
+  assert.equal(parse("-M type=spike").machine.machine, "spike");
+});
+
+test("every option sets what it says", () => {
+  const settings = parseCommandLine([
+    ..."-bios b -kernel k -initrd i -dtb d -smp cpus=1 -m 1G -cpu rv64,zbb=off -accel jit,threshold=3".split(" "),
+    ..."-icount shift=3,sleep=off -rtc clock=host -no-reboot -nographic -display none -monitor none".split(" "),
+    ..."-serial file:out.txt -serial null -d int,exec -d in_asm -D log.txt -name x".split(" "),
+    ...["-append", "console=ttyS0 quiet"],
+    ...["-device", "loader,file=a,,b,addr=0x80400000,force-raw=on,cpu-num=0"],
+    ...["-device", "loader,addr=16,data=0xffffffffffffffff,data-len=8,data-be=on"],
+  ]);
+  assert.deepEqual(settings, {
+    machine: {
+      bios: "b",
+      kernel: "k",
+      initrd: "i",
+      dtb: "d",
+      smp: 1,
+      memory: "1G",
+      cpu: "rv64,zbb=off",
+      accel: "jit,threshold=3",
+      icountShift: 3,
+      reboot: false,
+      append: "console=ttyS0 quiet",
+      loaders: [
+        { file: "a,b", address: 0x80400000n, forceRaw: true, hart: 0 },
+        { address: 16n, data: 0xffff_ffff_ffff_ffffn, dataLength: 8, dataBigEndian: true },
+      ],
+    },
+    serial: { kind: "file", path: "out.txt" },
+    hostClock: true,
+    log: new Set(["int", "exec", "in_asm"]),
+    logFile: "log.txt",
+  });
+  assert.deepEqual(parseCommandLine(["-serial", "mon:stdio"]).serial, { kind: "stdio", escapes: true });
+  assert.deepEqual(parseCommandLine(["-serial", "stdio"]).serial, { kind: "stdio", escapes: false });
+  assert.equal(parseCommandLine(["-rtc", "clock=vm"]).hostClock, false);
+  assert.equal(parseCommandLine(["-icount", "4"]).machine.icountShift, 4);
+});
+
+for (
+  const [line, message] of [
+    ["-nographics", "-nographics: no such option; did you mean -nographic?"],
+    ["--bois x", "--bois: no such option; did you mean -bios?"],
+    ["-xyzzy", "-xyzzy: no such option"],
+    ["kernel.elf", "kernel.elf: not an option; a program is given as -bios kernel.elf or -kernel kernel.elf"],
+    ["-bios", "-bios needs a value: -bios FILE|none"],
+    ["-S", "-S: not supported yet"],
+    ["-s", "-s: not supported yet"],
+    ["-gdb tcp::1234", "-gdb: not supported yet"],
+    ["-drive file=x", "-drive: not supported yet"],
+    ["-device virtio-blk-device", "-device virtio-blk-device: not supported yet"],
+    ["-device loadr,file=x", "-device loadr: no such device; did you mean loader?"],
+    ["-device loader,fil=x", "-device loader,fil=x: no property fil; did you mean file?"],
+    ["-device loader,file=x,addr=0y1", "-device loader,addr=: 0y1 is not a number"],
+    ["-device loader,file=x,force-raw=maybe", "-device loader,force-raw=: maybe is neither on nor off"],
+    ["-machine virt,dumpdt=x", "-machine virt,dumpdt=x: no property dumpdt; did you mean dumpdtb?"],
+    ["-serial stdo", "-serial stdo: no such value; did you mean stdio?"],
+    ["-serial tcp::1", "-serial tcp::1: not supported yet"],
+    ["-serial file:", "-serial file: needs a name, as in file:console.txt"],
+    ["-serial stdio -serial stdio", "-serial stdio: the machine has one serial line, and it is in use"],
+    ["-monitor stdio", "-monitor stdio: not supported yet"],
+    ["-display gtk", "-display gtk: there is no window, only none"],
+    ["-d in_asn", "-d in_asn: no such value; did you mean in_asm?"],
+    ["-d int,guest_errors", "-d guest_errors: not supported yet"],
+    ["-rtc clock=hst", "-rtc clock=hst: no such value; did you mean host?"],
+    ["-rtc base=utc", "-rtc base=: not supported yet"],
+    ["-icount shift=auto", "-icount shift=auto: give a number from 0 to 10"],
+    ["-icount shift=-1", "-icount shift=: -1 is not a number"],
+    ["-icount sleep=on", "-icount sleep=on: virtual time never waits for the host; try -rtc clock=host"],
+    ["-smp two", "-smp: two is not a number"],
+    ["-smp sockets=2", "-smp sockets=2: no property sockets"],
+  ] as const
+) {
+  test(`the command line ${line} is refused in one line`, () => {
+    assert.throws(() => parseCommandLine(line.split(" ")), { name: "OptionError", message });
+  });
+}
+
+for (
+  const [line, message] of [
+    ["-machine vrit", "-machine vrit: no such board; did you mean virt?"],
+    ["-cpu rv65", "-cpu rv65: no such CPU; did you mean rv64?"],
+    ["-cpu rv64,zbbb=on", "-cpu rv64,zbbb=on: no property zbbb; did you mean zbb?"],
+    ["-m 128Q", "-m 128Q: not a size; write 128M or 1G, say"],
+    ["-accel jitt", "-accel jitt: no such accelerator; did you mean jit?"],
+    ["-bios /no/such/file", "-bios /no/such/file: there is no such file"],
+    ["", "nothing to run: give -bios FILE or -kernel FILE; --help shows all options"],
+  ] as const
+) {
+  test(`hartbeat ${line}: one line on standard error and exit code 1`, () => {
+    const { code, stdout, stderr } = hartbeat(line === "" ? [] : line.split(" "));
+    assert.deepEqual({ code, stdout, stderr }, { code: 1, stdout: "", stderr: `hartbeat: ${message}\n` });
+  });
+}
+
+test("a program that is not an ELF file, or not a whole one, is refused in one line that names it", () => {
+  const folder = mkdtempSync(join(tmpdir(), "hartbeat-")), path = join(folder, "bad.elf");
+  try {
+    const whole = readFileSync(program("p0uart"));
+    for (const length of [6, 20, 51, 100, 4096]) {
+      writeFileSync(path, whole);
+      truncateSync(path, length);
+      const { code, stdout, stderr } = hartbeat(["-bios", path]);
+      assert.equal(code, 1, `${length} bytes`);
+      assert.equal(stdout, "");
+      assert.match(stderr, /^hartbeat: .*bad\.elf: [^\n]+\n$/, `${length} bytes`);
+    }
+    // Another machine: x86-64.
+    writeFileSync(path, Uint8Array.from(whole, (byte, k) => k === 18 ? 62 : k === 19 ? 0 : byte));
+    const { code, stderr } = hartbeat(["-bios", path]);
+    assert.equal(code, 1);
+    assert.match(stderr, /^hartbeat: [^\n]*bad\.elf: [^\n]*RISC-V[^\n]*\n$/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("a segment outside of memory is refused with its addresses", () => {
+  const folder = mkdtempSync(join(tmpdir(), "hartbeat-")), path = join(folder, "far.elf");
+  try {
+    writeFileSync(path, buildElf(64, 0x9000_0000n, [{ physical: 0x9000_0000n, bytes: new Uint8Array(16) }]));
+    const { code, stderr } = hartbeat(["-m", "64M", "-bios", path]);
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /^hartbeat: [^\n]*far\.elf[^\n]*0x90000000 to 0x90000010 [^\n]*0x80000000 to 0x84000000[^\n]*\n$/,
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("the help names every option and is under one screen", () => {
+  const lines = helpText().trimEnd().split("\n");
+  assert.ok(lines.length <= 40, `${lines.length} lines`);
+  for (const line of lines) assert.ok(line.length <= 110, line);
+  for (const { names } of OPTIONS) {
+    assert.ok(lines.some((line) => line.startsWith(`  -${names[0]}`)), names[0]);
+  }
+  const { code, stdout, stderr } = hartbeat(["--help"]);
+  assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: helpText(), stderr: "" });
+});
+
+test("the version is that of deno.json", () => {
+  const { version } = JSON.parse(readFileSync(new URL("../deno.json", import.meta.url), "utf8"));
+  const { code, stdout } = hartbeat(["--version"]);
+  assert.deepEqual({ code, stdout }, { code: 0, stdout: `hartbeat ${version}\n` });
+});
+
+test("help as a value lists boards, CPUs, accelerators and log items", async () => {
+  for (
+    const [option, expected] of [
+      ["-machine", /^ {2}virt .*\n {2}spike /m],
+      ["-cpu", /^ {2}rv32 [^]*^ {2}rv64 [^]* zbb /m],
+      ["-accel", /^ {2}interpreter [^]*^ {2}jit /m],
+      ["-d", /^ {2}in_asm [^]*^ {2}int [^]*^ {2}exec /m],
+    ] as const
+  ) {
+    const { listing } = parseCommandLine([option, "help"]);
+    assert.match(await listingText(listing!), expected);
+  }
+  assert.equal(hartbeat(["-machine", "help"]).code, 0);
+});
