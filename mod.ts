@@ -1,3 +1,13 @@
 // The public API.
 
-export { Machine, type RunOptions } from "./machine/machine.ts";
+export { type InstructionText, Machine, type RunOptions } from "./machine/machine.ts";
+export type { FileSource, LoaderDevice, MachineOptions } from "./machine/options.ts";
+export type { Stop, StopBase } from "./machine/stop.ts";
+export type { HartView, RegisterName, Registers, Word } from "./machine/hart_view.ts";
+export type { MemoryView } from "./machine/memory_view.ts";
+export type { Console, Receiver } from "./machine/console.ts";
+export type { SymbolMatch, Symbols } from "./machine/symbols.ts";
+export type { ElfSymbol, SymbolBinding, SymbolType } from "./machine/elf_sections.ts";
+export type { CompilerStatistics } from "./jit/code_cache.ts";
+export type { TrapRecord } from "./hart/hart.ts";
+export { AddressError, HartbeatError, LoadError, OptionError } from "./machine/errors.ts";

@@ -33,13 +33,21 @@ export interface TimeSource {
 
 /** What a trap was, for whoever wants to know (logs, hooks, failure reports). */
 export interface TrapRecord {
+  /** Exception or interrupt code, as in xcause without its highest bit. */
   readonly cause: number;
+  /** True for an interrupt. */
   readonly interrupt: boolean;
+  /** Low half (int32) of the address that went into xepc. */
   readonly pcLow: number;
+  /** High half of it. */
   readonly pcHigh: number;
+  /** Low half (int32) of what went into xtval. */
   readonly valueLow: number;
+  /** High half of it. */
   readonly valueHigh: number;
+  /** Privilege level before the trap: 0 U, 1 S, 3 M. */
   readonly fromPrivilege: number;
+  /** Privilege level that handles it. */
   readonly toPrivilege: number;
 }
 

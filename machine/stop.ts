@@ -1,7 +1,7 @@
 // Why a run ended.
 
 /** What every stop tells. */
-interface StopBase {
+export interface StopBase {
   /** Address of the instruction that would be executed next. */
   readonly pc: bigint;
   /** Instructions executed since power-on. */
