@@ -82,8 +82,9 @@ async function cKernel(): Promise<void> {
   say(
     `   ${stop.instructions} instructions in ${
       (machine.nanoseconds / 1e9).toFixed(3)
-    } virtual seconds. Traps, as a script saw them:`,
+    } virtual seconds. Traps, as a script sees them`,
   );
+  say("   (the illegal instruction is the kernel finding out that there is no memory protection yet):");
   for (const trap of traps) say(`     ${paint("magenta", trap)}`);
   check("timer interrupts", traps.filter((trap) => trap.startsWith("machine timer interrupt")).length, 3);
   check("system calls", traps.filter((trap) => trap.startsWith("environment call from U-mode")).length, 2);
