@@ -66,7 +66,7 @@ const CALL_THRESHOLD = Number((globalThis as any).process?.env?.CT ?? 1);
 const MOST_DROPS = 16;
 
 /** After how many refusals nothing is assumed any more. */
-const MOST_REFUSALS = 4;
+const MOST_REFUSALS = 3;
 
 /** What generated functions are made with. */
 export type MakeFunction = (text: string, cells: readonly Cell[]) => (depth: number) => number;
@@ -120,6 +120,7 @@ export class CodeCache {
     this.#make = make;
     const limits: RegionLimits = { instructions: options.regionInstructions, blocks: options.regionBlocks };
     this.#builder = new RegionBuilder(decoder, memory, limits, breakpoints, wasExecuted);
+    this.#builder.isCompiled = (pc) => (this.#cells.get(pc)?.region ?? null) !== null;
     this.#none = { pc: 1, run: () => 1, need: Infinity, calls: 0, unassumed: 0, refusals: 0, region: null };
     this.table = new Array(4096).fill(this.#none);
   }

@@ -156,6 +156,7 @@ export class RegionBuilder {
     return memory.bytes[at]! | memory.bytes[at + 1]! << 8;
   }
 
+  isCompiled: (pc: number) => boolean = () => false;
   /** Builds the region of an entry; null if its first instruction cannot be compiled. */
   build(entryPc: number, high: number): Region | null {
     const read = new Map<number, RegionInstruction | null>();
@@ -171,6 +172,7 @@ export class RegionBuilder {
     let size = 0;
     const lead = (pc: number, certain = false) => {
       if (!certain && !this.#wasExecuted(pc, high)) return;
+      if (this.isCompiled(pc)) return;
       if (leaders.has(pc) || leaders.size >= this.#limits.blocks || size >= this.#limits.instructions) return;
       leaders.add(pc);
       work.push(pc);

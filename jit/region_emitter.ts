@@ -27,6 +27,9 @@ export const ELSEWHERE = 1;
 /** Bit of an access code: the instruction is 2 bytes long. */
 export const SHORT_INSTRUCTION = 64;
 
+/** Forms of a high half: the sign of the low one, or 0. */
+const SIGN = 1, ZEROES = 2;
+
 /** sp, s0 to s11 (psABI, "Integer Register Convention"). */
 const CALLEE_SAVED: RegisterSet = 1 << 2 | 3 << 8 | 0x3ff << 18;
 
@@ -69,6 +72,8 @@ export class RegionEmitter extends Emitter {
   readonly #cells = new Map<number, string>();
   /** Facts at the start of each block. */
   #factsIn = new Map<Block, Facts>();
+  /** By register: which forms its high half has wherever the shared exit may write it back; bits. */
+  readonly #highForms: number[] = new Array(32).fill(SIGN | ZEROES);
   /** Facts at the end of each block. */
   readonly #factsAfter = new Map<Block, Facts>();
   /** Facts at the entry that the function checks. */
@@ -179,6 +184,7 @@ export class RegionEmitter extends Emitter {
 
   /** Arguments by which a slow path knows where it was called from. */
   #site(): string {
+    this.#written(this.#dirty, this.#facts);
     return `${this.#instruction.pc}, ${this.#dirty}, n + ${this.#ahead}`;
   }
   #code(s: Load | Store): number {
@@ -234,6 +240,7 @@ export class RegionEmitter extends Emitter {
     this.#slowPaths = true;
     this.#mayStop = true;
     const invocation = hartCall(this, s).text;
+    this.#written(this.#dirty, this.#facts);
     this.line(`${S(SITE_PC)} = ${this.#instruction.pc}; ${S(SITE_DIRTY)} = ${this.#dirty};`);
     this.line(`${S(REMAINING)} = n + ${this.#ahead};`);
     if (s.temp === null) this.line(`${invocation};`);
@@ -275,6 +282,16 @@ export class RegionEmitter extends Emitter {
     return name;
   }
 
+  /** Notes that the shared exit may write registers back from where these facts hold. */
+  #written(set: RegisterSet, facts: Facts): void {
+    if (this.xlen === 32) return;
+    for (const n of registersOf(set)) {
+      const fact = facts.get(n);
+      const forms = fact === undefined ? 0 : (fact.signExtended ? SIGN : 0) | (fact.zeroExtended ? ZEROES : 0);
+      this.#highForms[n]! &= forms;
+    }
+  }
+
   /** Leaves the region for an address: the usual way. */
   #exit(pc: number): void {
     this.line(`${this.#writeBack(this.#dirty)} ${S(REMAINING)} = n; return ${pc};`);
@@ -284,13 +301,14 @@ export class RegionEmitter extends Emitter {
    * Leaves the region for an address by the way that all rare exits share. V8 has seen that way before it optimises (see
    * code_cache.ts), while a way of its own would throw away the optimised function when it is taken for the first time.
    */
-  #rareExit(pc: number, dirty: RegisterSet): string {
+  #rareExit(pc: number, dirty: RegisterSet, facts: Facts = this.#facts): string {
+    this.#written(dirty, facts);
     return `{ e = ${pc}; m = ${dirty}; break EXIT; }`;
   }
 
   /** Leaves if fewer instructions remain than the way to the next check is long. */
   #check(block: Block, dirty: RegisterSet): void {
-    this.line(`if (n < ${block.stretch}) ${this.#rareExit(block.pc, dirty)}`);
+    this.line(`if (n < ${block.stretch}) ${this.#rareExit(block.pc, dirty, this.#factsIn.get(block)!)}`);
   }
 
   /** The instructions of a block, without how it ends. Returns the condition of a branch, or the target of a jump. */
@@ -526,6 +544,7 @@ export class RegionEmitter extends Emitter {
     const { entry, registers } = this.#region;
     this.#solveFacts();
     this.#slowPaths = false;
+    this.#highForms.fill(SIGN | ZEROES);
     this.#loads(entry.liveIn);
     const loads = this.lines.length;
     if (this.#region.reducible) this.#tree(entry);
@@ -537,15 +556,13 @@ export class RegionEmitter extends Emitter {
     );
     const temps = Array.from({ length: this.maxTemps }, (_, k) => `t${k} = 0`);
     const declared = [`n = ${S(REMAINING)}`, "r = 0", "e = 0", "m = 0", "thrown = null", "q = c0", ...locals, ...temps];
-    // At the entry nothing differs from the register file, so writing all of it back does no harm, and shows V8 the way.
-    const everything = this.#writtenRegisters() & entry.liveIn;
     const lines = [
       `function region_${hex(entry.pc)}(d) {`,
       `let ${declared.join(", ")};`,
       ...(this.#slowPaths ? ["try {"] : []),
       `EXIT: {`,
       ...body.slice(0, loads),
-      `if (n < ${entry.stretch}) ${this.#rareExit(entry.pc, everything)}`,
+      `if (n < ${entry.stretch}) { e = ${entry.pc}; m = ${this.#unchanged()}; break EXIT; }`,
       ...(this.#assumed.size > 0 ? [`if ((${this.#guard(this.#assumed)}) !== 0) ${this.#rareExit(entry.pc, 0)}`] : []),
       ...body.slice(loads),
       `}`,
@@ -562,13 +579,28 @@ export class RegionEmitter extends Emitter {
     return this.#region.blocks.reduce((set, block) => set | block.dirtyOut, 0);
   }
 
+  /** A register's high half, wherever the shared exit writes it back. */
+  #highForm(n: number): string {
+    const forms = this.#highForms[n]!;
+    return forms & ZEROES ? "0" : forms & SIGN ? `x${n} >> 31` : `x${n}h`;
+  }
+
+  /**
+   * Registers that the shared exit can write back at the entry with the values that they have: nothing differs from the
+   * register file yet, and doing it shows V8 the way.
+   */
+  #unchanged(): RegisterSet {
+    const whole = registersOf(this.#region.entry.liveIn).filter((n) => this.xlen === 32 || this.#highForms[n] === 0);
+    return this.#writtenRegisters() & whole.reduce((set, n) => set | 1 << n, 0);
+  }
+
   /** Writes back what is in locals only, as `m` says, and lets the executor deal with whatever was thrown. */
   #sharedExit(): string[] {
     return [
       ...registersOf(this.#writtenRegisters()).map((n) =>
         this.xlen === 32
           ? `if (m & ${1 << n}) X[${n}] = x${n};`
-          : `if (m & ${1 << n}) { X[${2 * n}] = x${n}; X[${2 * n + 1}] = x${n}h; }`
+          : `if (m & ${1 << n}) { X[${2 * n}] = x${n}; X[${2 * n + 1}] = ${this.#highForm(n)}; }`
       ),
       `${S(REMAINING)} = n;`,
       ...(this.#slowPaths ? [`if (thrown !== null) return caught(thrown);`] : []),
