@@ -23,6 +23,14 @@ export const SCRATCH_SIZE = 512;
 /** gp holds the scratch area, tp counts loops: no instruction writes them otherwise. */
 const GP = 3, TP = 4;
 
+/** What random instructions may be and do. */
+export interface RandomOptions {
+  /** Extensions whose instructions there are. Default: what QEMU 7.2 has. */
+  readonly extensions?: Iterable<Extension>;
+  /** Registers that no instruction writes. Default: gp and tp. */
+  readonly kept?: ReadonlySet<number>;
+}
+
 /** A random source that is good from its first number on, also for consecutive seeds. */
 export function seeded(seed: number): () => number {
   const random = randomWords(Math.imul(seed + 1, 0x9e3779b1) || 1);
@@ -65,20 +73,24 @@ export class RandomProgram {
   readonly #here: readonly Instruction[];
   readonly #p: Program;
   readonly #name: string;
+  readonly #kept: ReadonlySet<number>;
+  readonly #asInQemu: boolean;
   #items = 0;
   #count = 0;
 
   /** Appends to `program`; labels begin with `name`. */
-  constructor(program: Program, name: string, random: () => number) {
-    const { xlen } = program;
+  constructor(program: Program, name: string, random: () => number, options: RandomOptions = {}) {
+    const { xlen } = program, extensions = new Set(options.extensions ?? EXTENSIONS);
+    this.#asInQemu = options.extensions === undefined;
+    this.#kept = options.kept ?? new Set([GP, TP]);
     this.#p = program;
     this.#name = name;
     this.#xlen = xlen;
     this.#random = random;
-    this.#decoder = new Decoder(xlen, new Set(EXTENSIONS));
-    this.#here = INSTRUCTIONS.filter(({ xlen: only, extensions, requires }) =>
-      (only === undefined || only === xlen) && extensions.some((name) => EXTENSIONS.includes(name)) &&
-      (requires === undefined || EXTENSIONS.includes(requires))
+    this.#decoder = new Decoder(xlen, extensions);
+    this.#here = INSTRUCTIONS.filter(({ xlen: only, extensions: any, requires }) =>
+      (only === undefined || only === xlen) && any.some((name) => extensions.has(name)) &&
+      (requires === undefined || extensions.has(requires))
     );
   }
 
@@ -94,7 +106,14 @@ export class RandomProgram {
   #destination(): number {
     for (;;) {
       const register = this.#below(32);
-      if (register !== GP && register !== TP) return register;
+      if (!this.#kept.has(register)) return register;
+    }
+  }
+  /** A register for an address, which is neither x0 nor one that programs use for something. */
+  #base(): number {
+    for (;;) {
+      const register = 5 + this.#below(27);
+      if (!this.#kept.has(register)) return register;
     }
   }
   #immediate(): number {
@@ -132,6 +151,11 @@ export class RandomProgram {
     return this.#label(this.#items + 1 + this.#below(Math.min(6, this.#count - this.#items)));
   }
 
+  /** Appends one item after which execution goes on behind it. */
+  item(): void {
+    this.#item(false);
+  }
+
   #item(mayBranch: boolean): void {
     const dice = this.#below(100);
     if (dice < 45) this.#arithmetic();
@@ -158,9 +182,8 @@ export class RandomProgram {
       });
       const decoded = this.#decoder.decode(word);
       if (decoded === null || !ARITHMETIC.has(decoded.instruction.format)) continue;
-      if (decoded.instruction.name === WRONG_IN_QEMU) continue;
-      const { rd } = decoded.operands;
-      if (rd === GP || rd === TP) continue;
+      if (this.#asInQemu && decoded.instruction.name === WRONG_IN_QEMU) continue;
+      if (this.#kept.has(decoded.operands.rd)) continue;
       this.#p.data(word, encoding.length);
       return;
     }
@@ -182,7 +205,7 @@ export class RandomProgram {
       if (decoded === null) continue;
       const { instruction: { name }, operands: { rd, rs1, imm } } = decoded;
       if (!(name in LOADS || name in STORES)) continue;
-      if (name in LOADS && (rd === GP || rd === TP)) continue;
+      if ((name in LOADS && this.#kept.has(rd)) || this.#kept.has(rs1)) continue;
       if (rs1 !== base && !(rs1 === 2 && compressedStack)) continue;
       // The lowest address is gp - 128, the highest gp + 63 + 184 + 7.
       if (imm > 184) continue;
@@ -195,7 +218,7 @@ export class RandomProgram {
 
   /** Puts an address in the scratch area into a register that is not x0. */
   #address(mask: number): number {
-    const base = 5 + this.#below(27);
+    const base = this.#base();
     this.#p.op("andi", { rd: base, rs1: this.#source(), imm: mask });
     this.#p.op("add", { rd: base, rs1: base, rs2: GP });
     return base;
@@ -232,7 +255,7 @@ export class RandomProgram {
     const kind = this.#below(5);
     if (kind === 0) this.#p.op("ecall");
     else if (kind === 1) {
-      const base = 5 + this.#below(27), loads = this.#below(2) === 0;
+      const base = this.#base(), loads = this.#below(2) === 0;
       this.#p.op("lui", { rd: base, imm: NOWHERE });
       const names = Object.keys(loads ? LOADS : STORES).filter((name) =>
         this.#xlen === 64 || !["ld", "sd", "lwu"].includes(name)
@@ -241,7 +264,10 @@ export class RandomProgram {
       this.#p.op(this.#of(names), loads ? { rd: this.#destination(), rs1: base, imm } : { rs1: base, rs2: 1, imm });
     } else if (kind === 2) {
       this.#p.csr("csrrw", this.#of(ILLEGAL_CSRS), this.#destination(), this.#source());
-    } else this.#p.data(...this.#of(ILLEGAL[this.#xlen]));
+    } else {
+      const { compressed } = this.#decoder;
+      this.#p.data(...this.#of(ILLEGAL[this.#xlen].filter(([, length]) => compressed || length === 4)));
+    }
   }
 
   /** mcause and mtval hold any value; mepc is only read, since QEMU keeps its bit 0. */
@@ -259,10 +285,10 @@ export class RandomProgram {
     const kind = this.#below(10), target = this.#later();
     if (kind === 0) this.#p.to("jal", target, { rd: this.#destination() });
     else if (kind === 1) {
-      const base = 5 + this.#below(27);
+      const base = this.#base();
       this.#p.la(base, target).op("jalr", { rd: this.#destination(), rs1: base });
     } else if (kind === 2) {
-      const base = 5 + this.#below(27);
+      const base = this.#base();
       this.#p.la(base, target).op(this.#of(["c.jr", "c.jalr"]), { rs1: base });
     } else if (kind === 3) {
       // Over one item, for which the compressed forms reach far enough.
