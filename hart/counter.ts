@@ -10,8 +10,11 @@ export const SITE_PC = 4, SITE_DIRTY = 5;
  * the current one; the count itself follows from where the slice ends.
  */
 export class Count {
-  /** Words shared with generated code. */
-  readonly state: Int32Array = new Int32Array(16);
+  /**
+   * Words shared with generated code. More than are used: V8 keeps typed arrays of up to 64 bytes on its heap, where their
+   * address is no constant.
+   */
+  readonly state: Int32Array = new Int32Array(32);
   /** Count at the end of the running slice. */
   #end = 0;
   /** Cycles that passed while every hart waited. */

@@ -1,7 +1,7 @@
 // 64-bit integers as pairs of int32: how a function gives one back, and the way to and from BigInt.
 
-/** High half of the last 64-bit result. */
-export const HIGH: Int32Array = new Int32Array(1);
+/** High half of the last 64-bit result, in element 0. Longer than that for speed (see `Count.state`). */
+export const HIGH: Int32Array = new Int32Array(32);
 
 const wideView = new BigInt64Array(2);
 const halves = new Int32Array(wideView.buffer);

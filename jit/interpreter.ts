@@ -331,7 +331,9 @@ export function loopText(instructions: readonly Instruction[], options: Interpre
         (ends ? "" : "ip = ip + LENGTH[ip] | 0; continue;"),
     );
   }
+  // The parameter is a tagged value: without the "| 0", so would be every record number in the loop.
   return `function interpret(ip) {
+    ip = ip | 0;
     let n = ${S(REMAINING)}, offset = ${S(PAGE_OFFSET)}, page = offset + (ip << 1) | 0;
     ${declare(temps)}
     do { switch (OPERATION[ip]) {
