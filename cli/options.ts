@@ -135,7 +135,7 @@ export const OPTIONS: readonly CommandOption[] = [
     names: ["accel"],
     argument: "NAME[,threshold=N]",
     group: "Machine",
-    help: "interpreter or jit; results are the same; help lists",
+    help: "jit or interpreter; results are the same; help lists",
     apply(settings, value) {
       if (value === "help" || value === "?") settings.listing = "accelerators";
       settings.machine.accel = value;

@@ -4,6 +4,7 @@ import { closeSync, openSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { HartbeatError, OptionError } from "../machine/errors.ts";
 import { Machine } from "../machine/machine.ts";
+import { parseAccel } from "../machine/options.ts";
 import type { Stop } from "../machine/stop.ts";
 import { KEYS_TEXT } from "./help.ts";
 import { openStandard, Output } from "./output.ts";
@@ -95,6 +96,8 @@ class Session {
   readonly #output = new Output();
   readonly #log: TraceLog;
   readonly #logDescriptor: number;
+  /** `-accel jit,stats=on`. */
+  readonly #statistics: boolean;
   #keyboard: Keyboard | undefined;
   /** Exit code, once something else than the guest has ended the session. */
   #ended: number | undefined;
@@ -104,6 +107,7 @@ class Session {
   constructor(machine: Machine, settings: Settings) {
     this.#machine = machine;
     this.#serial = settings.serial ?? { kind: "stdio", escapes: true };
+    this.#statistics = parseAccel(settings.machine.accel ?? "jit").stats;
     this.#logDescriptor = settings.logFile === undefined ? STDERR : openForWriting(settings.logFile, "-D ");
     this.#log = new TraceLog(machine, settings.log, (text) => this.#output.write(this.#logDescriptor, text));
   }
@@ -124,6 +128,7 @@ class Session {
     if (serial.kind === "stdio") this.#connectKeyboard(serial.escapes);
     try {
       const code = this.#exitCode(await this.#execute());
+      if (this.#statistics) this.#sayStatistics();
       await this.#output.finish();
       // What went wrong while the last output was written counts, too.
       return this.#ended ?? code ?? await this.#waitForEnd();
@@ -135,6 +140,12 @@ class Session {
 
   #say(text: string): void {
     this.#output.write(STDERR, `hartbeat: ${text}\n`);
+  }
+
+  #sayStatistics(): void {
+    const figures = Object.entries(this.#machine.compilerStatistics ?? {});
+    const named = figures.map(([name, value]) => `${name.replace(/[A-Z]/g, (c) => ` ${c.toLowerCase()}`)} ${value}`);
+    this.#say(`${this.#machine.instructions} instructions executed; compiled: ${named.join(", ")}`);
   }
 
   #connectKeyboard(escapes: boolean): void {
