@@ -177,12 +177,12 @@ export class CodeCache {
   }
 
   /**
-   * To be called when the region of a cell refused to run though enough instructions remain: an assumption about a register is
-   * wrong. Compiles it anew without those that are wrong now, and in the end without any.
+   * To be called when the region of a cell refused to run though enough instructions remain: an assumption about a register
+   * is wrong, if there are any. Compiles it anew without those that are wrong now, and in the end without any.
    */
   refused(cell: Cell): void {
     const before = cell.region;
-    if (before === null) return;
+    if (before === null || before.assumptions.size === 0) return;
     cell.refusals++;
     this.statistics.refusals++;
     for (let n = 1; n < 32; n++) {

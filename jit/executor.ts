@@ -284,7 +284,12 @@ export class Executor {
       const before = state[REMAINING]!;
       pc = next.run(this.#callDepth);
       if (pc === ELSEWHERE) break;
-      if (pc === next.pc && state[REMAINING] === before) code.refused(next);
+      if (pc === next.pc && state[REMAINING] === before) {
+        // It did nothing: an assumption was wrong, or its first instruction is one for the interpreter.
+        code.refused(next);
+        const at = state[RECORD] = this.enter(pc, state[PC_HIGH]!);
+        return this.#executeWord(at, this.#fetch(at));
+      }
       next = code.table[pc >>> 1 & 4095]!;
       if (next.pc !== pc) next = code.lookUp(pc);
       if (state[REMAINING]! < next.need) break;
