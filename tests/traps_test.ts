@@ -4,7 +4,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Xlen } from "../isa/instruction.ts";
-import type { TrapRecord } from "../hart/hart.ts";
+import type { Extension } from "../isa/extensions.ts";
+import { Count } from "../hart/counter.ts";
+import { Hart, type TrapRecord } from "../hart/hart.ts";
+import { Ram } from "../hart/memory.ts";
+import { INTERRUPT, USER } from "../hart/trap.ts";
+import { Bus } from "../machine/bus.ts";
 import { assemble, csrNumber, type Fields, Program, RAM_BASE } from "./support/assemble.ts";
 import { Guest, unsigned, WIDTHS } from "./support/guest.ts";
 
@@ -140,6 +145,25 @@ for (const xlen of WIDTHS) {
     }
   });
 
+  for (const accel of ["interpreter", "jit,threshold=1"]) {
+    test(`misaligned RV${xlen} jumps in a loop trap each time and write no link (${accel})`, async () => {
+      const p = new Program(xlen);
+      p.la("t0", "handler").csr("csrrw", "mtvec", 0, "t0").li("s1", 50).li("t1", 5).li("s2", 0).la("s3", "loop");
+      p.label("loop").op("jalr", { rd: "t1", rs1: "s3", imm: 2 }).to("jal", p.here + 10, { rd: "t1" });
+      p.to("beq", p.here + 6, { rs1: "t1", rs2: "t1" }).op("add", { rd: "s2", rs1: "s2", rs2: "t1" });
+      p.op("addi", { rd: "s1", rs1: "s1", imm: -1 }).to("bne", "loop", { rs1: "s1", rs2: 0 }).label("end").to(
+        "jal",
+        "end",
+      );
+      p.align(4).label("handler").csr("csrrs", "mepc", "a0", 0).op("addi", { rd: "a0", rs1: "a0", imm: 4 });
+      p.csr("csrrw", "mepc", 0, "a0").csr("csrrs", "mcause", "a1", 0).op("add", { rd: "s4", rs1: "s4", rs2: "a1" });
+      p.op("addi", { rd: "s5", rs1: "s5", imm: 1 }).op("mret");
+      const guest = await Guest.with(p, ",c=off", { accel });
+      await guest.machine.run({ until: p.address("end"), maxInstructions: 10_000 });
+      assert.deepEqual(["s1", "s2", "s4", "s5", "t1"].map((name) => guest.x(name)), [0n, 250n, 0n, 150n, 5n]);
+    });
+  }
+
   test(`an RV${xlen} trap stacks MIE and the privilege level, and MRET takes them back`, async () => {
     const guest = await create(xlen), fixed = guest.csr("mstatus") & ~(MIE | MPIE | MPP);
     for (const enabled of [0n, MIE]) {
@@ -258,6 +282,25 @@ for (const xlen of WIDTHS) {
     guest.execute("csrrsi", { rs1: 8, imm: csrNumber("mstatus") });
     guest.step();
     assert.deepEqual(traps.map(({ cause, interrupt }) => [cause, interrupt]), [[3, true], [7, true]]);
+  });
+
+  test(`RV${xlen} interrupts that are pending together are taken in the manual's order`, () => {
+    const extensions: readonly Extension[] = ["I", "Zicsr"];
+    const memory = new Bus(new Ram(RAM_BASE, 4096), "ram");
+    const hart = new Hart({ id: 0, xlen, extensions, count: new Count(), memory }), taken: number[] = [];
+    hart.onTrap = ({ cause }) => {
+      taken.push(cause);
+      hart.setLine(cause, false);
+      hart.setPrivilege(USER);
+    };
+    for (const code of [INTERRUPT.machineTimer, INTERRUPT.machineSoftware, INTERRUPT.machineExternal]) {
+      hart.setLine(code, true);
+    }
+    hart.writeCsr(csrNumber("mie"), -1n);
+    assert.equal(hart.takeInterrupt(), false, "machine mode with MIE off");
+    hart.setPrivilege(USER);
+    while (hart.takeInterrupt());
+    assert.deepEqual(taken, [11, 3, 7]);
   });
 
   test(`an RV${xlen} instruction that enables an interrupt is the last one before it`, async () => {
