@@ -314,8 +314,10 @@ const PATCHES: Readonly<Record<string, Patch>> = {
     p.li("a2", word(p)).op("lw", { rd: "a3", rs1: "a1" }).op("amocas.w", { rd: "a3", rs1: "a1", rs2: "a2" }),
 };
 
-for (const xlen of WIDTHS) {
-  test(`RV${xlen} code that was executed and is then written over executes as it now stands, with and without FENCE.I`, async () => {
+const ACCELERATORS = ["interpreter", "jit,threshold=1"];
+
+for (const [xlen, accel] of WIDTHS.flatMap((xlen) => ACCELERATORS.map((accel) => [xlen, accel] as const))) {
+  test(`RV${xlen} code that was executed and is then written over executes as it now stands, with and without FENCE.I (${accel})`, async () => {
     for (const [how, patch] of Object.entries(PATCHES)) {
       for (const fence of [false, true]) {
         // In the same line, at a line's start, over its end, at a page's start and over its end. AMOs need alignment.
@@ -332,7 +334,7 @@ for (const xlen of WIDTHS) {
           patch(p);
           if (fence) p.op("fence.i");
           p.to("jal", "target", { rd: "ra" }).label("end");
-          const guest = await Guest.with(p);
+          const guest = await Guest.with(p, "", { accel });
           const stop = await guest.machine.run({ until: p.address("end"), maxInstructions: 1000 });
           assert.equal(stop.kind, "breakpoint");
           assert.equal(guest.x("s1"), 3n + 2n, `${how} at ${place.toString(16)}`);
@@ -341,7 +343,7 @@ for (const xlen of WIDTHS) {
     }
   });
 
-  test(`an RV${xlen} store to the instruction that follows it takes effect at once, even in the middle of a loop`, async () => {
+  test(`an RV${xlen} store to the instruction that follows it takes effect at once, even in the middle of a loop (${accel})`, async () => {
     for (const place of [0x20, 0x3e, 0x3c, 0xffa, 0xffc, 0xffe]) {
       const p = new Program(xlen);
       p.la("a1", "target").li("a2", assemble(xlen, "addi", { rd: "a0", rs1: "a0", imm: 0 })).li("a4", 1 << 20);
@@ -350,12 +352,14 @@ for (const xlen of WIDTHS) {
       p.op("add", { rd: "a2", rs1: "a2", rs2: "a4" }).op("sw", { rs1: "a1", rs2: "a2" });
       p.label("target").op("addi", { rd: "a0", rs1: "a0", imm: 0 }).op("addi", { rd: "s0", rs1: "s0", imm: -1 });
       p.to("bne", "loop", { rs1: "s0", rs2: 0 }).label("end");
-      const guest = await Guest.with(p);
+      const guest = await Guest.with(p, "", { accel });
       await guest.machine.run({ until: p.address("end"), maxInstructions: 1000 });
       assert.equal(guest.x("a0"), 55n, place.toString(16));
     }
   });
+}
 
+for (const xlen of WIDTHS) {
   test(`a script's write to RV${xlen} code takes effect at the next instruction`, async () => {
     const guest = await guestWithHandler(xlen);
     for (let imm = 0; imm < 5; imm++) {
