@@ -138,6 +138,11 @@ export class Htif {
     };
   }
 
+  /** Contents of both registers, without the effects that reading them has. */
+  get registers(): { readonly tohost: Readonly<Register>; readonly fromhost: Readonly<Register> } {
+    return this.#state;
+  }
+
   /** How many characters `receive` can take now: one where the guest waits for input and has taken the last reply. */
   receiverSpace(): number {
     const { reads, acknowledging } = this.#state;

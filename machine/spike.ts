@@ -16,6 +16,7 @@ import {
 } from "./board.ts";
 import { cells64 } from "./device_tree.ts";
 import type { Elf } from "./elf.ts";
+import { LoadError } from "./errors.ts";
 
 /** The memory map: physical addresses and lengths in bytes. */
 export const SPIKE = {
@@ -45,6 +46,11 @@ function physicalSymbol(elfs: readonly Elf[], name: string): number | undefined 
 function addHtif({ bus, timeline, console, exit, elfs }: BoardParts): Device[] {
   const tohost = physicalSymbol(elfs, "tohost"), fromhost = physicalSymbol(elfs, "fromhost");
   if (tohost === undefined || fromhost === undefined) return [];
+  for (const [name, address] of [["tohost", tohost], ["fromhost", fromhost]] as const) {
+    if (!bus.isRam(address, 8)) {
+      throw new LoadError(`${name} at 0x${address.toString(16)}: not in RAM; link the program so that it is`);
+    }
+  }
   const { ram } = bus;
   const clock: Clock = {
     now: () => timeline.now(),
@@ -64,13 +70,14 @@ function addHtif({ bus, timeline, console, exit, elfs }: BoardParts): Device[] {
     exit,
     onReceiverReady: () => console.deliver(),
   });
-  const windows = [[tohost, htif.tohost], [fromhost, htif.fromhost]] as const;
+  const windows = [[tohost, htif.tohost, "tohost"], [fromhost, htif.fromhost, "fromhost"]] as const;
+  // Between the two halves of a doubleword store nothing may look like a read by the guest, which would settle the command.
   const mirror = () => {
-    for (const [address, device] of windows) {
-      if (!bus.isRam(address, 1) && address - ram.base + 8 > ram.size) continue;
+    for (const [address, , name] of windows) {
+      const { low, high } = htif.registers[name];
       const view = new DataView(ram.u8.buffer, address - ram.base, 8);
-      view.setUint32(0, device.read(0, 4) >>> 0, true);
-      view.setUint32(4, device.read(4, 4) >>> 0, true);
+      view.setUint32(0, low, true);
+      view.setUint32(4, high, true);
     }
   };
   console.connect({

@@ -21,6 +21,7 @@ export const GUEST_PROGRAMS: readonly GuestProgram[] = [
   { name: "reset", sources: ["reset.S"] },
   { name: "sleep", sources: ["sleep.S"] },
   { name: "flood", sources: ["flood.S"] },
+  { name: "htif", sources: ["htif.S"] },
 ];
 
 /** Folder with sources and ELF files. */

@@ -62,6 +62,13 @@ for (const [name, xlen] of [["p0uart", 32], ["kernel", 64], ["reset", 64]] as co
   });
 }
 
+test("on the spike board console and exit code go through HTIF", { skip: qemuMissing(64) }, () => {
+  const args = ["-machine", "spike", "-nographic", "-bios", program("htif")];
+  const here = hartbeat(args), there = qemu(64, args);
+  assert.deepEqual([here.stdout, here.code], ["hi\n", 9]);
+  assert.deepEqual([there.stdout, there.code], ["hi\n", 9]);
+});
+
 const noCompiler = missing(COMPILER, "--version", "gcc-riscv64-unknown-elf");
 test("the committed guest programs are what their sources give", { skip: noCompiler }, (t) => {
   // The C compiler leaves its version in what it compiles.
