@@ -511,8 +511,8 @@ export abstract class Emitter {
       }
       case "select": {
         const c = this.condition(a!);
-        const held = isSimple(c) ? c : this.temp(conditional(c, literal(1), ZERO));
-        const test = compare(held, "!==", ZERO);
+        // A condition that is known is the text `true` or `false`.
+        const test = isSimple(c) ? c : compare(this.temp(conditional(c, literal(1), ZERO)), "!==", ZERO);
         const x = this.wide(b!), y = this.wide(v.c!);
         return this.#pair(
           conditional(test, x.low, y.low),
