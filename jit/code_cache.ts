@@ -153,7 +153,7 @@ export class CodeCache {
   /** The text of the region at an address, with comments by `comment`; null if it cannot be compiled. */
   text(pc: number, high: number, comment?: (i: RegionInstruction) => string): RegionText | null {
     const region = this.#builder.build(pc, high);
-    return region && this.#emit(region, { ...(comment && { comment }) });
+    return region && this.#emit(region, { assume: (n) => this.#observe(n), ...(comment && { comment }) });
   }
 
   #emit(region: Region, more: Pick<RegionEmitterOptions, "assume" | "comment">): RegionText {

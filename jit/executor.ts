@@ -6,7 +6,7 @@ import { HIGH } from "../isa/pair.ts";
 import { INSTRUCTIONS } from "../isa/table.ts";
 import { PAGE_OFFSET, PC_HIGH, RECORD, REMAINING, SITE_DIRTY, SITE_PC } from "../hart/counter.ts";
 import type { Hart } from "../hart/hart.ts";
-import { LoadStoreUnit } from "../hart/load_store_unit.ts";
+import { AMO, LoadStoreUnit } from "../hart/load_store_unit.ts";
 import { CAUSE, Exception, raise } from "../hart/trap.ts";
 import { type Cell, CodeCache, type CompilerOptions } from "./code_cache.ts";
 import { ELSEWHERE, SHORT_INSTRUCTION } from "./region_emitter.ts";
@@ -317,7 +317,7 @@ export class Executor {
     return value;
   };
 
-  /** A store in compiled code that is not plainly in RAM, or that somebody must notice. */
+  /** A store in compiled code that is not plainly in RAM, or that somebody must notice. Leaves only after a whole instruction. */
   #slowStore = (
     code: number,
     low: number,
@@ -331,7 +331,7 @@ export class Executor {
     const state = this.#state;
     state[SITE_PC] = pc, state[SITE_DIRTY] = dirty, state[REMAINING] = remaining;
     this.#unit.store(code & ~SHORT_INSTRUCTION, low, high, value, valueHigh);
-    if (state[REMAINING] === remaining) return;
+    if (state[REMAINING] === remaining || (code & AMO) !== 0) return;
     this.hart.setPc((pc + ((code & SHORT_INSTRUCTION) !== 0 ? 2 : 4)) | 0, state[PC_HIGH]!);
     state[REMAINING]!--;
     throw LEAVE;

@@ -303,7 +303,7 @@ function finish(byPc: Map<number, Block>, entryPc: number, high: number): Region
   for (const block of blocks) for (const to of block.successors) to.predecessors.push(block);
   lives(blocks);
   const reducible = dominators(blocks, entry);
-  stretches(blocks, entry);
+  stretches(blocks);
   return {
     entry,
     blocks,
@@ -413,19 +413,18 @@ function dominators(blocks: readonly Block[], entry: Block): boolean {
   return reducible;
 }
 
-/** Where the count of instructions is checked: at the entry, at loops and after calls. */
-export function isChecked(block: Block, entry: Block): boolean {
-  return block === entry || block.isLoop || block.predecessors.some((from) => from.calls);
+/** Whether the count of instructions is checked on the way from a block to one that follows: at loops and after calls. */
+function isChecked(from: Block, to: Block): boolean {
+  return from.calls || to.isLoop;
 }
 
 /** The longest way from each block to the next check or out of the region. */
-function stretches(blocks: readonly Block[], entry: Block): void {
+function stretches(blocks: readonly Block[]): void {
   for (let k = blocks.length - 1; k >= 0; k--) {
     const block = blocks[k]!;
     let longest = 0;
     for (const to of block.successors) {
-      // A backward edge leads to a loop, which is checked.
-      if (!isChecked(to, entry) && to.order > block.order) longest = Math.max(longest, to.stretch);
+      if (!isChecked(block, to)) longest = Math.max(longest, to.stretch);
     }
     block.stretch = block.instructions.length + longest;
   }

@@ -219,6 +219,11 @@ export class RegionEmitter extends Emitter {
       high?.text ?? "0"
     }, ${this.#site()});`;
     const test = `${this.#memory.test(address, sizeOf(s.memory))} && ${this.#memory.unwatched(address)}`;
+    if (s.access === "amo") {
+      // Its register is written after the store: where the executor must look at something, that comes first.
+      this.#mayStop = true;
+      this.line(`${S(REMAINING)} = n + ${this.#ahead};`);
+    }
     this.line(`if (${test}) { ${fast} } else { ${slow} }`);
     this.#accessed(s.address);
   }
@@ -513,21 +518,19 @@ export class RegionEmitter extends Emitter {
       changed = false;
       for (const block of work) {
         if (!reached.has(block)) continue;
-        if (block === entry && !after.has(block)) this.#factsIn.set(block, this.#assumed);
-        else {
-          let facts: Facts | null = null;
-          for (const from of block.predecessors) {
-            const reachedFrom = after.get(from);
-            if (reachedFrom === undefined) continue; // not emitted yet: assume the best
-            const out = from.calls ? this.#keptOverCall(from, block) : reachedFrom;
-            facts = facts === null ? out : meetFacts(facts, out);
-          }
-          facts ??= new Map();
-          if (block === entry) facts = meetFacts(facts, this.#assumed);
-          if (after.has(block)) facts = withoutShrinkingRooms(this.#factsIn.get(block)!, facts);
-          if (after.has(block) && sameFacts(facts, this.#factsIn.get(block)!)) continue;
-          this.#factsIn.set(block, facts);
+        let facts: Facts | null = block === entry ? this.#assumed : null;
+        for (const from of block.predecessors) {
+          const reachedFrom = after.get(from);
+          if (reachedFrom === undefined) continue; // not emitted yet: assume the best
+          const out = from.calls ? this.#keptOverCall(from, block) : reachedFrom;
+          facts = facts === null ? out : meetFacts(facts, out);
         }
+        facts ??= new Map();
+        if (after.has(block)) {
+          facts = withoutShrinkingRooms(this.#factsIn.get(block)!, facts);
+          if (sameFacts(facts, this.#factsIn.get(block)!)) continue;
+        }
+        this.#factsIn.set(block, facts);
         this.lines = [];
         this.#body(block);
         after.set(block, new Map(this.#facts));
