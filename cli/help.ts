@@ -60,7 +60,7 @@ export async function listingText(listing: Listing): Promise<string> {
     case "machines":
       return boards((await import("../machine/machine.ts")).BOARDS);
     case "accelerators":
-      return lines("Accelerators:", (await import("../machine/options.ts")).ACCELERATORS);
+      return lines("Accelerators:", (await import("../machine/accelerator.ts")).ACCELERATORS);
     case "cpus": {
       const { CPU_MODELS, CPU_PROPERTIES } = await import("../machine/options.ts");
       const names = CPU_PROPERTIES.join(" ").replace(/(.{1,76})(?: |$)/g, "  $1\n");

@@ -4,7 +4,7 @@ import { closeSync, openSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { HartbeatError, OptionError } from "../machine/errors.ts";
 import { Machine } from "../machine/machine.ts";
-import { parseAccel } from "../machine/options.ts";
+import { parseAccel } from "../machine/accelerator.ts";
 import type { Stop } from "../machine/stop.ts";
 import { KEYS_TEXT } from "./help.ts";
 import { openStandard, Output } from "./output.ts";

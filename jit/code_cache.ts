@@ -30,8 +30,6 @@ export interface Cell {
   run: (depth: number) => number;
   /** Instructions that must remain for `run` to do anything; Infinity where nothing is compiled. */
   need: number;
-  /** How often it was called while not compiled. */
-  calls: number;
   /** Registers of whose values nothing is assumed, since that was wrong before. */
   unassumed: RegisterSet;
   /** How often `run` refused because an assumption was wrong. */
@@ -51,16 +49,19 @@ interface CompiledRegion {
 
 /** Figures for `-accel jit,stats=on`. */
 export interface CompilerStatistics {
+  /** Regions that were compiled. */
   regions: number;
+  /** Guest instructions in them. */
   instructions: number;
+  /** Characters of JavaScript that were made. */
   textLength: number;
+  /** Regions that were dropped since the guest wrote over their instructions. */
   dropped: number;
+  /** How often a region was compiled anew since it had assumed too much of a register's value. */
   refusals: number;
+  /** How often everything was dropped since the cache was full. */
   flushes: number;
 }
-
-/** How often an uncompiled function is called from compiled code before it is compiled. */
-const CALL_THRESHOLD = Number((globalThis as any).process?.env?.CT ?? 1);
 
 /** Why a region cannot be compiled again and again: how often one address was dropped. */
 const MOST_DROPS = 16;
@@ -121,7 +122,7 @@ export class CodeCache {
     const limits: RegionLimits = { instructions: options.regionInstructions, blocks: options.regionBlocks };
     this.#builder = new RegionBuilder(decoder, memory, limits, breakpoints, wasExecuted);
     this.#builder.isCompiled = (pc) => (this.#cells.get(pc)?.region ?? null) !== null;
-    this.#none = { pc: 1, run: () => 1, need: Infinity, calls: 0, unassumed: 0, refusals: 0, region: null };
+    this.#none = { pc: 1, run: () => 1, need: Infinity, unassumed: 0, refusals: 0, region: null };
     this.table = new Array(4096).fill(this.#none);
   }
 
@@ -129,7 +130,7 @@ export class CodeCache {
   cell(pc: number): Cell {
     let cell = this.#cells.get(pc);
     if (cell === undefined) {
-      cell = { pc, run: () => pc, need: Infinity, calls: 0, unassumed: 0, refusals: 0, region: null };
+      cell = { pc, run: () => pc, need: Infinity, unassumed: 0, refusals: 0, region: null };
       this.#uncompiled(cell);
       this.#cells.set(pc, cell);
     }
@@ -145,7 +146,8 @@ export class CodeCache {
     cell.region = null;
     cell.need = Infinity;
     cell.run = () => {
-      if (++cell.calls >= CALL_THRESHOLD && cell.calls % CALL_THRESHOLD === 0) this.compile(cell.pc, 0);
+      // Its caller is hot. This time the interpreter runs it, and the caller's frame is given up.
+      this.compile(cell.pc, 0);
       return cell.pc;
     };
   }
@@ -288,7 +290,6 @@ export class CodeCache {
     }
     this.#instructions -= region.size;
     this.#uncompiled(cell);
-    cell.calls = 0;
   }
 
   /** Drops everything. */

@@ -55,6 +55,11 @@ export interface Pair {
   readonly room?: number;
 }
 
+/** Operations whose i32 result has its highest bit clear. */
+const NEVER_NEGATIVE: ReadonlySet<Operation> = new Set([
+  ...["eq", "ne", "ltSigned", "ltUnsigned", "geSigned", "geUnsigned", "zeroExtend8", "zeroExtend16"] as const,
+]);
+
 /** Bytes of a memory access. */
 export function sizeOf(memory: MemoryType): 1 | 2 | 4 | 8 {
   switch (memory) {
@@ -434,19 +439,7 @@ export abstract class Emitter {
         return this.address(v.operation);
       case "signExtend64": {
         const low = this.narrow(a!);
-        switch (a!.operation) { // never negative
-          case "eq":
-          case "ne":
-          case "ltSigned":
-          case "ltUnsigned":
-          case "geSigned":
-          case "geUnsigned":
-          case "zeroExtend8":
-          case "zeroExtend16":
-            return this.zeroExtended(low, true);
-          default:
-            return this.signed(low);
-        }
+        return NEVER_NEGATIVE.has(a!.operation) ? this.zeroExtended(low, true) : this.signed(low);
       }
       case "zeroExtend64":
         return this.zeroExtended(this.narrow(a!));

@@ -122,10 +122,7 @@ export class Executor {
         options,
         (text, cells) => this.#compile(text, cells) as (depth: number) => number,
         this.cache.breakpoints,
-        (pc, high) =>
-          (globalThis as any).process.env.WX
-            ? true
-            : this.cache.wasExecuted(this.#physicalPage(pc, high) + (pc & 4095)),
+        (pc, high) => this.cache.wasExecuted(this.#physicalPage(pc, high) + (pc & 4095)),
       );
       this.code.onChange = (cell) => this.#cellChanged(cell);
       this.#environment["CELLS"] = this.code.table;

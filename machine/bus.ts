@@ -1,7 +1,7 @@
 // Physical memory of a machine: main RAM, ROMs and devices, and who answers an access.
 
 import type { AccessRule, Device, Width } from "../devices/device.ts";
-import { type ExecutableMemory, LINE_SHIFT, type PhysicalMemory, Ram } from "../hart/memory.ts";
+import { type ExecutableMemory, LINE_SHIFT, type PhysicalMemory, type Ram } from "../hart/memory.ts";
 import { HIGH } from "../isa/pair.ts";
 
 /** A stretch of the physical address space, as the bus and `info mtree` know it. */

@@ -13,6 +13,7 @@ import { addDeviceTree, type BootPlan, deviceTreeFileRoom, generatedDeviceTreeRo
 import { Bus } from "./bus.ts";
 import { Console } from "./console.ts";
 import { buildDeviceTree, cells64, withProperty } from "./device_tree.ts";
+import { parseAccel } from "./accelerator.ts";
 import { parseDeviceTree } from "./device_tree_reader.ts";
 import { elfXlen } from "./elf.ts";
 import { AddressError, OptionError } from "./errors.ts";
@@ -21,14 +22,7 @@ import { HartView } from "./hart_view.ts";
 import type { ImageFile, LoadPiece } from "./image.ts";
 import { MemoryView } from "./memory_view.ts";
 import { nearest } from "./nearest.ts";
-import {
-  compilerOptions,
-  type FileSource,
-  type MachineOptions,
-  parseAccel,
-  parseCpu,
-  parseMemorySize,
-} from "./options.ts";
+import { type FileSource, type MachineOptions, parseCpu, parseMemorySize } from "./options.ts";
 import { spike } from "./spike.ts";
 import type { Stop } from "./stop.ts";
 import { Symbols } from "./symbols.ts";
@@ -209,7 +203,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
 
     this.harts = this.#harts.map((hart) => new HartView<X>(hart));
     this.memory = new MemoryView(this.#bus);
-    this.#executor = new Executor(this.#harts[0]!, compilerOptions(accel));
+    this.#executor = new Executor(this.#harts[0]!, accel.compiler);
     this.#bus.onWatchedWrite = (offset, length) => this.#executor.invalidate(offset, length);
     this.#harts.forEach((hart, k) => {
       hart.onTrap = null;
@@ -417,7 +411,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     return true;
   }
 
-  /** Executes one instruction, or takes the interrupt that comes before it. */
+  /** Executes one instruction, after taking the interrupt that comes before it if there is one. */
   step(): Stop {
     return this.#advance(1, true) ?? this.#stop({ kind: "budget" });
   }

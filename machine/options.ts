@@ -1,7 +1,6 @@
 // What a machine is made from, and how the texts that users write for it (sizes, CPU properties) are read.
 
 import { type Extension, EXTENSIONS, withImplied } from "../isa/extensions.ts";
-import type { CompilerOptions } from "../jit/code_cache.ts";
 import { OptionError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 
@@ -148,63 +147,4 @@ function removeWithDependents(extensions: Set<Extension>, removed: Extension): v
     const needs = withImplied([other]);
     if ([...needs].some((name) => !extensions.has(name))) extensions.delete(other);
   }
-}
-
-/** How instructions are executed. */
-export interface Accelerator {
-  /** `interpreter`: one by one; `jit`: the often executed ones compiled to JavaScript. Results are the same. */
-  readonly name: "interpreter" | "jit";
-  /** How often a block must be executed before it is compiled; undefined: what is usually best. */
-  readonly threshold?: number;
-  /** Print figures about what was compiled when the run ends. */
-  readonly stats: boolean;
-}
-
-/** Accelerators with a line for `-accel help`. */
-export const ACCELERATORS: Readonly<Record<Accelerator["name"], string>> = {
-  interpreter: "executes decoded instructions one by one",
-  jit: "compiles what is executed often to JavaScript",
-};
-
-/**
- * Reads an `-accel` text: `interpreter`, or `jit` with `,threshold=N` (at least 1) and `,stats=on|off`.
- *
- * @throws {OptionError} Naming the nearest accelerator or property.
- */
-export function parseAccel(text: string): Accelerator {
-  const [name = "", ...properties] = text.split(",");
-  if (name !== "interpreter" && name !== "jit") {
-    throw new OptionError(`-accel ${name}: no such accelerator${nearest(name, Object.keys(ACCELERATORS))}`);
-  }
-  let threshold: number | undefined, stats = false;
-  const known = name === "jit" ? ["threshold", "stats"] : [];
-  for (const property of properties) {
-    const [key = "", value = "on"] = property.split("=");
-    if (!known.includes(key)) {
-      throw new OptionError(`-accel ${text}: ${name} has no property ${key}${nearest(key, known)}`);
-    }
-    if (key === "stats") {
-      if (value !== "on" && value !== "off") throw new OptionError(`-accel ${text}: stats is on or off`);
-      stats = value === "on";
-    } else {
-      threshold = /^\d+$/.test(value) ? Number(value) : 0;
-      if (!(threshold >= 1)) throw new OptionError(`-accel ${text}: threshold is a whole number from 1`);
-    }
-  }
-  return { name, stats, ...(threshold !== undefined && { threshold }) };
-}
-
-/** Most instructions that can be counted before a region is compiled. */
-const MAX_THRESHOLD = 60_000;
-
-/** The compiler's settings; null for the interpreter. The defaults were found by sweeping (bench/README.md). */
-export function compilerOptions(accel: Accelerator): CompilerOptions | null {
-  if (accel.name === "interpreter") return null;
-  return {
-    threshold: Math.min(accel.threshold ?? 500, MAX_THRESHOLD),
-    regionInstructions: Number((globalThis as any).process?.env?.RI ?? 80),
-    regionBlocks: 100,
-    callDepth: 200,
-    cacheInstructions: 200_000,
-  };
 }
