@@ -213,7 +213,9 @@ export class RegionBuilder {
       block.instructions.push(i);
       const next = (pc + i.length) | 0, target = (pc + i.operands.imm) | 0, links = i.operands.rd !== 0;
       const kind = i.statements.at(-1)?.kind;
-      if (kind === "branch") block.terminator = { kind: "branch", taken: target, next };
+      // A branch to what follows it anyway is no fork: otherwise all that follows would be emitted twice.
+      if (kind === "branch" && target === next) block.terminator = { kind: "jump", target: next };
+      else if (kind === "branch") block.terminator = { kind: "branch", taken: target, next };
       else if (kind === "jump") {
         block.terminator = links ? { kind: "call", target, next } : { kind: "jump", target };
       } else if (kind === "jumpTo") {
@@ -274,7 +276,7 @@ export function computedRegisters(block: Block): RegisterSet {
 function successorsOf(t: Terminator): number[] {
   switch (t.kind) {
     case "branch":
-      return t.taken === t.next ? [t.next] : [t.taken, t.next];
+      return [t.taken, t.next];
     case "jump":
       return [t.target];
     case "call":
