@@ -63,8 +63,14 @@ export interface CompilerStatistics {
   flushes: number;
 }
 
-/** Why a region cannot be compiled again and again: how often one address was dropped. */
-const MOST_DROPS = 16;
+/**
+ * Code that is overwritten again and again is left to the interpreter: an address whose regions were dropped this often, with
+ * fewer than so many instructions between one time and the next, is not compiled until as many have passed.
+ */
+const MOST_DROPS = 16, DROPS_FORGOTTEN = 1 << 26;
+
+/** Addresses that were only looked up are forgotten when there are this many more than compiled ones. */
+const MOST_IDLE_CELLS = 50_000;
 
 /** After how many refusals nothing is assumed any more. */
 const MOST_REFUSALS = 3;
@@ -87,7 +93,8 @@ export class CodeCache {
   readonly table: Cell[] = [];
   readonly #cells = new Map<number, Cell>();
   readonly #byLine = new Map<number, Set<CompiledRegion>>();
-  readonly #drops = new Map<number, number>();
+  /** How often the region of an address was dropped, and at which count of instructions lately. */
+  readonly #drops = new Map<number, { times: number; last: number }>();
   readonly #builder: RegionBuilder;
   readonly #memory: PhysicalMemory;
   readonly #count: Count;
@@ -98,6 +105,8 @@ export class CodeCache {
   readonly #compressed: boolean;
   readonly #none: Cell;
   #instructions = 0;
+  /** Regions. */
+  #compiled = 0;
   /** Called when a region was compiled or dropped, so that the interpreter enters or avoids it. */
   onChange: (cell: Cell) => void = () => {};
 
@@ -137,8 +146,16 @@ export class CodeCache {
     return cell;
   }
 
+  /** A guest may jump to ever new addresses. Regions that call one of those forgotten reach it through the executor. */
+  #forgetIdleCells(): void {
+    for (const [pc, cell] of this.#cells) if (cell.region === null) this.#cells.delete(pc);
+    this.table.fill(this.#none);
+    this.#drops.clear();
+  }
+
   /** The cell of an address that generated code did not find in the table. */
   lookUp(pc: number): Cell {
+    if (this.#cells.size - this.#compiled >= MOST_IDLE_CELLS) this.#forgetIdleCells();
     return this.table[pc >>> 1 & 4095] = this.cell(pc);
   }
 
@@ -147,7 +164,10 @@ export class CodeCache {
     cell.need = Infinity;
     cell.run = () => {
       // Its caller is hot. This time the interpreter runs it, and the caller's frame is given up.
+      const { flushes } = this.statistics;
       this.compile(cell.pc, 0);
+      // Nobody watches the code of the functions that are running now: they must end soon.
+      if (this.statistics.flushes !== flushes) this.#count.stop();
       return cell.pc;
     };
   }
@@ -197,12 +217,12 @@ export class CodeCache {
 
   /** Compiles the region at an address. False if it cannot be, or was overwritten too often to be worth it. */
   compile(pc: number, high: number): boolean {
-    const cell = this.cell(pc);
-    if (cell.region !== null) return true;
-    if (high !== 0 || (this.#drops.get(pc) ?? 0) >= MOST_DROPS) return false;
+    if ((this.#cells.get(pc)?.region ?? null) !== null) return true;
+    if (high !== 0 || this.#isRewritten(pc)) return false;
     const region = this.#builder.build(pc, high);
     if (region === null) return false;
     if (this.#instructions + region.size > this.options.cacheInstructions) this.flush();
+    const cell = this.cell(pc);
     const assumptions = new Map<number, Assumption>();
     const assume = (n: number) => {
       const assumption = (cell.unassumed & 1 << n) === 0 ? this.#observe(n) : undefined;
@@ -223,6 +243,7 @@ export class CodeCache {
       regions.add(compiled);
     }
     this.#instructions += region.size;
+    this.#compiled++;
     this.statistics.regions++;
     this.statistics.instructions += region.size;
     this.statistics.textLength += text.length;
@@ -269,10 +290,18 @@ export class CodeCache {
     return dropped;
   }
 
+  /** Whether the code at an address is overwritten too often to be worth compiling. */
+  #isRewritten(pc: number): boolean {
+    const drops = this.#drops.get(pc);
+    return drops !== undefined && drops.times >= MOST_DROPS &&
+      this.#count.instructions() - drops.last <= DROPS_FORGOTTEN;
+  }
+
   #drop(compiled: CompiledRegion): void {
-    const { cell } = compiled;
+    const { cell } = compiled, now = this.#count.instructions(), before = this.#drops.get(cell.pc);
+    const again = before !== undefined && now - before.last <= DROPS_FORGOTTEN;
+    this.#drops.set(cell.pc, { times: again ? before.times + 1 : 1, last: now });
     this.#remove(compiled);
-    this.#drops.set(cell.pc, (this.#drops.get(cell.pc) ?? 0) + 1);
     this.statistics.dropped++;
     this.onChange(cell);
   }
@@ -289,6 +318,7 @@ export class CodeCache {
       }
     }
     this.#instructions -= region.size;
+    this.#compiled--;
     this.#uncompiled(cell);
   }
 
@@ -305,7 +335,7 @@ export class CodeCache {
     this.#cells.clear();
     this.#drops.clear();
     this.table.fill(this.#none);
-    this.#instructions = 0;
+    this.#instructions = this.#compiled = 0;
     this.statistics.flushes++;
   }
 }

@@ -172,10 +172,13 @@ export class DecodeCache {
     return page !== undefined && this.operation[page.base + physical % 4096 / 2] !== UNDECODED;
   }
 
-  /** Forgets the instruction at one physical address. */
-  forget(physical: number): void {
+  /** Forgets the instruction at one physical address; gives its record, or -1 if it has none. */
+  forget(physical: number): number {
     const page = this.#byPhysical.get(physical - physical % 4096);
-    if (page !== undefined) this.operation[page.base + physical % 4096 / 2] = UNDECODED;
+    if (page === undefined) return -1;
+    const record = page.base + physical % 4096 / 2;
+    this.operation[record] = UNDECODED;
+    return record;
   }
 
   /** Forgets the instructions that lie on the lines of RAM that hold `length` bytes from `offset`. */

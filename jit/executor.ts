@@ -53,8 +53,8 @@ export class Executor {
   /** How often each record was jumped to. */
   #heat: Uint16Array;
   /** Cells by the number that a record of a compiled region holds. */
-  #cells: Cell[] = [];
-  #cellNumbers = new Map<Cell, number>();
+  #cells: (Cell | undefined)[] = [];
+  #freeNumbers: number[] = [];
   #callDepth = 0;
   #passBreakpoint = false;
   #passLow = 0;
@@ -252,17 +252,19 @@ export class Executor {
 
   /** Enters, or stops entering, the region of a cell from the interpreter. */
   #cellChanged(cell: Cell): void {
-    const physical = cell.pc >>> 0;
-    if (cell.region === null) this.cache.compiled.delete(physical);
-    else {
-      let number = this.#cellNumbers.get(cell);
-      if (number === undefined) {
-        number = this.#cells.push(cell) - 1;
-        this.#cellNumbers.set(cell, number);
-      }
+    const physical = cell.pc >>> 0, known = this.cache.compiled.get(physical);
+    if (cell.region !== null) {
+      const number = known ?? this.#freeNumbers.pop() ?? this.#cells.length;
+      this.#cells[number] = cell;
       this.cache.compiled.set(physical, number);
+    } else if (known !== undefined) {
+      this.cache.compiled.delete(physical);
+      this.#cells[known] = undefined;
+      this.#freeNumbers.push(known);
     }
-    this.cache.forget(physical);
+    const record = this.cache.forget(physical);
+    // What was dropped has to become hot again.
+    if (record >= 0) this.#heat[record] = 0;
   }
 
   #becameHot(record: number): void {
