@@ -32,6 +32,8 @@ export interface Cell {
   need: number;
   /** Registers of whose values nothing is assumed, since that was wrong before. */
   unassumed: RegisterSet;
+  /** How often it was called while not compiled. */
+  calls: number;
   /** How often `run` refused because an assumption was wrong. */
   refusals: number;
   /** The region that is compiled. */
@@ -71,6 +73,9 @@ const MOST_DROPS = 16, DROPS_FORGOTTEN = 1 << 26;
 
 /** Addresses that were only looked up are forgotten when there are this many more than compiled ones. */
 const MOST_IDLE_CELLS = 50_000;
+
+/** How often a function is called from compiled code before it is compiled. */
+const CALL_THRESHOLD = 16;
 
 /** After how many refusals nothing is assumed any more. */
 const MOST_REFUSALS = 3;
@@ -130,8 +135,7 @@ export class CodeCache {
     this.#make = make;
     const limits: RegionLimits = { instructions: options.regionInstructions, blocks: options.regionBlocks };
     this.#builder = new RegionBuilder(decoder, memory, limits, breakpoints, wasExecuted);
-    this.#builder.isCompiled = (pc) => (this.#cells.get(pc)?.region ?? null) !== null;
-    this.#none = { pc: 1, run: () => 1, need: Infinity, unassumed: 0, refusals: 0, region: null };
+    this.#none = { pc: 1, run: () => 1, need: Infinity, calls: 0, unassumed: 0, refusals: 0, region: null };
     this.table = new Array(4096).fill(this.#none);
   }
 
@@ -139,7 +143,7 @@ export class CodeCache {
   cell(pc: number): Cell {
     let cell = this.#cells.get(pc);
     if (cell === undefined) {
-      cell = { pc, run: () => pc, need: Infinity, unassumed: 0, refusals: 0, region: null };
+      cell = { pc, run: () => pc, need: Infinity, calls: 0, unassumed: 0, refusals: 0, region: null };
       this.#uncompiled(cell);
       this.#cells.set(pc, cell);
     }
@@ -163,7 +167,10 @@ export class CodeCache {
     cell.region = null;
     cell.need = Infinity;
     cell.run = () => {
-      // Its caller is hot. This time the interpreter runs it, and the caller's frame is given up.
+      // Its caller is hot. The first times the interpreter runs it, to see which of its code is executed, and the caller's
+      // frame is given up.
+      if (++cell.calls < CALL_THRESHOLD) return cell.pc;
+      cell.calls = 0;
       const { flushes } = this.statistics;
       this.compile(cell.pc, 0);
       // Nobody watches the code of the functions that are running now: they must end soon.
@@ -216,10 +223,10 @@ export class CodeCache {
   }
 
   /** Compiles the region at an address. False if it cannot be, or was overwritten too often to be worth it. */
-  compile(pc: number, high: number): boolean {
+  compile(pc: number, high: number, isExit = false): boolean {
     if ((this.#cells.get(pc)?.region ?? null) !== null) return true;
     if (high !== 0 || this.#isRewritten(pc)) return false;
-    const region = this.#builder.build(pc, high);
+    const region = this.#builder.build(pc, high, isExit ? (to) => this.#cells.get(to)?.region != null : undefined);
     if (region === null) return false;
     if (this.#instructions + region.size > this.options.cacheInstructions) this.flush();
     const cell = this.cell(pc);

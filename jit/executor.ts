@@ -298,7 +298,7 @@ export class Executor {
     if (pc === ELSEWHERE) return -1;
     const after = this.enter(pc, state[PC_HIGH]!);
     if (after >= 0 && this.cache.operation[after] !== COMPILED && ++this.#heat[after]! === this.#options.threshold) {
-      this.#becameHot(after);
+      code.compile(pc, state[PC_HIGH]!, true);
     }
     return after;
   }
