@@ -92,9 +92,9 @@ export class GuestStatements {
 
   #return(link: number): void {
     const { p, below, decoder } = this.#c;
-    // Sometimes behind the instruction after the call, or to an odd address.
+    // Sometimes behind the instruction after the call, or to an odd address, or where there is none or its middle.
     const dice = below(12);
-    if (dice < 2) p.op("jalr", { rs1: link, imm: [4, 1][dice]! });
+    if (dice < 3) p.op("jalr", { rs1: link, imm: [4, 1, 2][dice]! });
     else if (decoder.compressed && dice < 7) p.op("c.jr", { rs1: link });
     else p.op("jalr", { rs1: link });
   }
@@ -103,7 +103,8 @@ export class GuestStatements {
 
   #statement(depth: number): void {
     const { below } = this.#c, dice = below(100);
-    if (dice < 22) { for (let k = 1 + below(4); k > 0; k--) this.#c.items.item(); }
+    if (dice < 20) { for (let k = 1 + below(4); k > 0; k--) this.#c.items.item(); }
+    else if (dice < 22) this.#walk(depth);
     else if (dice < 36 && depth < 3) this.#loop(depth);
     else if (dice < 42 && depth < 4) this.#condition(depth);
     else if (dice < 54) this.#call();
@@ -119,9 +120,10 @@ export class GuestStatements {
     else if (dice < 91) this.#wait();
     else if (dice < 93) this.#user();
     else if (dice < 95) this.#longJump();
-    else if (dice < 97) this.#slot();
+    else if (dice < 96) this.#slot();
     else if (dice < 98) this.#c.p.op("ebreak");
-    else this.#memory();
+    else if (dice < 99) this.#memory();
+    else this.#walk(depth);
   }
   #statements(depth: number): void {
     for (let k = 1 + this.#c.below(depth > 1 ? 2 : 3); k > 0; k--) this.#statement(depth);
@@ -285,7 +287,8 @@ export class GuestStatements {
       p.li(t, 0x88).csr("csrrs", "mie", 0, t);
       if (below(2) === 0) p.csri("csrrsi", "mstatus", 0, 8);
     }
-    if (below(3) === 0) p.li(t, MSIP).op("addi", { rd: value, rs1: 0, imm: 1 }).op("sw", { rs1: t, rs2: value });
+    if (below(4) === 0 && this.#c.decoder.compressed) p.li(8, MSIP).li(9, 1).op("c.sw", { rs1: 8, rs2: 9 });
+    else if (below(3) === 0) p.li(t, MSIP).op("addi", { rd: value, rs1: 0, imm: 1 }).op("sw", { rs1: t, rs2: value });
     else this.#timer(t, value, of([0, 1, 2, 5, 11, 40, 90]));
   }
   #timer(t: number, value: number, ticks: number): void {
@@ -357,7 +360,8 @@ export class GuestStatements {
 
   /** Overwrites a slot, whole or in part, in its own block, before or behind it, or anywhere else. */
   #change(): void {
-    const { p, below, of, xlen } = this.#c, [t, value, index] = this.#temporaries(3) as [number, number, number];
+    const { p, below, of, xlen, decoder } = this.#c,
+      [t, value, index] = this.#temporaries(3) as [number, number, number];
     p.la(t, "words");
     if (below(2) === 0) {
       p.op("andi", { rd: index, rs1: of(COUNTERS), imm: 7 }).op("slli", { rd: index, rs1: index, imm: 2 });
@@ -374,7 +378,8 @@ export class GuestStatements {
         p.op("sb", { rs1: t, rs2: value, imm: 3 });
         break;
       case 1:
-        p.op("sh", { rs1: t, rs2: value, imm: 2 });
+        // Across its end, or its beginning.
+        p.op("sh", { rs1: t, rs2: value, imm: of([2, 2, 3, -1]) });
         break;
       case 2:
         p.op("amoswap.w", { rd: of([0, value, index]), rs1: t, rs2: value });
@@ -385,6 +390,15 @@ export class GuestStatements {
       case 7:
         p.op("sd", { rs1: t, rs2: value });
         break;
+      case 4:
+        if (decoder.compressed) {
+          p.op("addi", { rd: 8, rs1: t, imm: 0 }).op("addi", { rd: 9, rs1: value, imm: 0 }).op("c.sw", {
+            rs1: 8,
+            rs2: 9,
+          });
+          break;
+        }
+        // falls through
       default:
         p.op("sw", { rs1: t, rs2: value });
     }
@@ -477,6 +491,33 @@ export class GuestStatements {
     if (below(2) === 0) {
       p.op(of(["lh", "lhu", "lw", ...(xlen === 64 ? ["ld", "lwu"] : [])]), { rd: value, rs1: base, imm });
     } else p.op(of(["sh", "sw", ...(xlen === 64 ? ["sd"] : [])]), { rs2: value, rs1: base, imm });
+  }
+
+  /** A loop that goes through memory by a pointer, which is also computed with. */
+  #walk(depth: number): void {
+    const { p, of, below, xlen, fresh } = this.#c, counter = COUNTERS[Math.min(depth, 3)]!, head = fresh();
+    const [t, value, sum, limit] = this.#temporaries(4) as [number, number, number, number];
+    const offset = of([0, 4, 8, -8, 16, 2047, -2047, -2048]);
+    if (below(3) === 0) this.#address(t, of([...READS, 0x1000, 0x1000, 0xffff_fff0]) - offset);
+    else {
+      p.la(t, of(["scratch", "words", "buffer"]));
+      if (below(2) === 0) p.op("addi", { rd: t, rs1: t, imm: -(offset >> 1) });
+    }
+    const step = of([1, 4, 8, -4, 2047, -2047, -2048]);
+    const loads = xlen === 64 ? ["lb", "lw", "lw", "lwu", "ld", "ld", "lhu"] : ["lb", "lbu", "lw", "lw", "lh"];
+    p.li(counter, 1 + below(12)).op("addi", { rd: limit, rs1: t, imm: 64 }).label(head);
+    p.op(of(loads), { rd: below(6) === 0 ? t : value, rs1: t, imm: offset });
+    p.op("add", { rd: sum, rs1: below(2) === 0 ? value : t, rs2: of([t, value, sum]) });
+    if (below(3) === 0) this.#c.items.item();
+    if (below(3) === 0) {
+      p.op(of(xlen === 64 ? ["sb", "sw", "sd"] : ["sb", "sw"]), { rs1: GP, rs2: sum, imm: 8 * below(8) });
+    }
+    p.op("addi", { rd: of([t, t, t, sum]), rs1: t, imm: step });
+    if (xlen === 64 && below(2) === 0) {
+      p.op(of(["srli", "srai"]), { rd: value, rs1: of([t, sum]), imm: of([31, 32, 33, 1]) });
+    }
+    if (below(2) === 0) p.op(of(["sltu", "slt", "sub"]), { rd: sum, rs1: t, rs2: limit });
+    p.op("addi", { rd: counter, rs1: counter, imm: -1 }).to("blt", head, { rs1: 0, rs2: counter });
   }
 
   // The end.
