@@ -61,7 +61,7 @@ const STOPS: Stops = {
 };
 
 async function compareRealGuest(path: string, stops: Stops, accel: string, input = "") {
-  const options = { bios: path, memory: "16M" };
+  const options = { bios: path, memory: STOPS.length };
   const subjects = [
     await Subject.create({ ...options, accel: "interpreter" }),
     await Subject.create({ ...options, accel }),

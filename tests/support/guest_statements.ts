@@ -2,7 +2,6 @@
 
 import { assemble, csrNumber, RAM_BASE } from "./assemble.ts";
 import { OWN } from "./guest_handler.ts";
-import { RAM_END } from "./guest.ts";
 import { COUNTERS, DEPTH_COUNTER, GP, type GuestContext, type GuestFunction, SP, TP } from "./random_guest.ts";
 
 /** Registers for addresses and values between two instructions of a statement. */
@@ -10,15 +9,13 @@ const TEMPORARIES = [6, 7, 10, 11, 12, 13, 14, 15, 16, 17, 28, 29, 30, 31];
 const LINKS = [1, 5];
 
 const MTIME = 0x200_bff8, MTIMECMP = 0x200_4000, MSIP = 0x200_0000, UART = 0x1000_0000;
-/** Addresses that loops read: counters, device registers, ROM, nothing, the ends of RAM. */
-const READS: readonly number[] = [
-  ...[MTIME, MTIME + 4, MTIMECMP, MSIP, UART + 5, UART + 2, UART + 7, 0x10_0000],
-  ...[0x1000, 0x1003, 0x101e, 0x1800_0000, 0, 0xfff, RAM_END - 3, RAM_END - 8, RAM_END, RAM_BASE - 2, RAM_BASE],
-];
+/** Addresses that loops read, of device registers, ROM and nothing, and those relative to the end of RAM. */
+const READS = [MTIME, MTIME + 4, MTIMECMP, MSIP, UART + 5, UART + 2, UART + 7, 0x10_0000]
+  .concat(0x1000, 0x1000, 0x1003, 0x101e, 0x1800_0000, 0, 0xfff, 0xffff_fff0, RAM_BASE - 2, RAM_BASE);
+const READS_AT_END = [-8, -3, 0];
 /** Addresses that loops write. UART + 0 prints. */
-const WRITES: readonly number[] = [
-  ...[UART, UART, UART + 7, UART + 1, MTIME, MSIP + 4, 0x1000, 0x1800_0000, RAM_END - 3, RAM_END - 4, RAM_BASE - 2],
-];
+const WRITES = [UART, UART, UART + 7, UART + 1, MTIME, MSIP + 4, 0x1000, 0x1800_0000, RAM_BASE - 2];
+const WRITES_AT_END = [-4, -3];
 const READ_CSRS = "mcycle minstret cycle time instret mip mie mstatus mtvec mepc mcause mtval misa mhartid".split(" ");
 const SLOTS = 8, WORDS = 16, TEMPLATES = 3, TEMPLATE_WORDS = 6;
 
@@ -26,6 +23,8 @@ const SLOTS = 8, WORDS = 16, TEMPLATES = 3, TEMPLATE_WORDS = 6;
 export class GuestStatements {
   readonly #c: GuestContext;
   readonly #functions: readonly GuestFunction[];
+  readonly #reads: readonly number[];
+  readonly #writes: readonly number[];
   /** Number of the function that is being made; -1 for what is outside of all. */
   #function = -1;
   #inline: string[] = [];
@@ -34,6 +33,8 @@ export class GuestStatements {
 
   constructor(c: GuestContext, functions: readonly GuestFunction[]) {
     this.#c = c;
+    this.#reads = [...READS, ...READS_AT_END.map((offset) => c.ramEnd + offset)];
+    this.#writes = [...WRITES, ...WRITES_AT_END.map((offset) => c.ramEnd + offset)];
     this.#functions = functions;
   }
 
@@ -239,10 +240,10 @@ export class GuestStatements {
     const { p, of, below, xlen } = this.#c, [t, value] = this.#temporaries(2) as [number, number];
     if (below(3) > 0) {
       const loads = xlen === 64 ? ["lb", "lbu", "lh", "lw", "lw", "lwu", "ld"] : ["lb", "lbu", "lh", "lhu", "lw"];
-      this.#address(t, of(READS));
+      this.#address(t, of(this.#reads));
       p.op(of(loads), { rd: below(4) === 0 ? t : value, rs1: t });
     } else {
-      this.#address(t, of(WRITES));
+      this.#address(t, of(this.#writes));
       p.op("addi", { rd: value, rs1: of(COUNTERS), imm: 65 });
       p.op(of(xlen === 64 ? ["sb", "sb", "sh", "sw", "sd"] : ["sb", "sb", "sh", "sw"]), { rs1: t, rs2: value });
     }
@@ -498,7 +499,7 @@ export class GuestStatements {
     const { p, of, below, xlen, fresh } = this.#c, counter = COUNTERS[Math.min(depth, 3)]!, head = fresh();
     const [t, value, sum, limit] = this.#temporaries(4) as [number, number, number, number];
     const offset = of([0, 4, 8, -8, 16, 2047, -2047, -2048]);
-    if (below(3) === 0) this.#address(t, of([...READS, 0x1000, 0x1000, 0xffff_fff0]) - offset);
+    if (below(3) === 0) this.#address(t, of(this.#reads) - offset);
     else {
       p.la(t, of(["scratch", "words", "buffer"]));
       if (below(2) === 0) p.op("addi", { rd: t, rs1: t, imm: -(offset >> 1) });

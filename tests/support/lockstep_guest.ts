@@ -8,7 +8,6 @@ import { ABI_NAMES } from "../../isa/registers.ts";
 import { Machine } from "../../machine/machine.ts";
 import { type MachineOptions, parseCpu } from "../../machine/options.ts";
 import { type Program, RAM_BASE } from "./assemble.ts";
-import { RAM_SIZE } from "./guest.ts";
 import { GUEST_SIZE, randomGuest } from "./random_guest.ts";
 import { seeded } from "./random_program.ts";
 
@@ -28,18 +27,31 @@ export interface Picture {
 export class Subject {
   readonly machine: Machine;
   readonly accel: string;
+  readonly #ramSize: number;
   #printed: number[] = [];
+  #traps: string[] = [];
+  #trapCount = 0;
   #instructions = 0;
   #nanoseconds = 0;
 
-  private constructor(machine: Machine, accel: string) {
+  private constructor(machine: Machine, ramSize: number, accel: string) {
     this.machine = machine;
+    this.#ramSize = ramSize;
     this.accel = accel;
     machine.console.keep = false;
     machine.console.onOutput = (byte) => void this.#printed.push(byte);
+    machine.onTrap = ({ cause, pcLow, valueLow }) => {
+      const at = machine.instructions - this.#instructions;
+      // The last ones, so that a difference can be read.
+      if (this.#traps.push(`${cause} ${hex(pcLow)} ${hex(valueLow)} at ${at}`) > 40) this.#traps.splice(0, 20);
+      this.#trapCount++;
+    };
   }
-  static async create(options: MachineOptions & { readonly accel: string }): Promise<Subject> {
-    return new Subject(await Machine.create(options), options.accel);
+  /** `memory`: bytes of RAM. */
+  static async create(
+    options: MachineOptions & { readonly accel: string; readonly memory: number },
+  ): Promise<Subject> {
+    return new Subject(await Machine.create(options), options.memory, options.accel);
   }
 
   /** Puts a guest into cleared memory of a reset machine, about to execute it. */
@@ -53,10 +65,12 @@ export class Subject {
       machine.step();
     }
     machine.reset();
-    machine.memory.write(RAM_BASE, new Uint8Array(RAM_SIZE));
+    machine.memory.write(RAM_BASE, new Uint8Array(this.#ramSize));
     machine.memory.write(program.base, program.build());
     machine.hart.pc = program.base;
     this.#printed = [];
+    this.#traps = [];
+    this.#trapCount = 0;
     this.#instructions = machine.instructions;
     this.#nanoseconds = machine.nanoseconds;
   }
@@ -68,6 +82,7 @@ export class Subject {
       values: Record<string, string> = {
         instructions: String(machine.instructions - this.#instructions),
         nanoseconds: String(machine.nanoseconds - this.#nanoseconds),
+        traps: `${this.#trapCount}: ${this.#traps.join(", ")}`,
         printed: `${this.#printed.length} ${String.fromCharCode(...this.#printed.slice(-2000))}`,
         privilege: hart.privilege,
         waiting: String(hart.waiting),
@@ -77,6 +92,10 @@ export class Subject {
     for (const name of CSRS) values[name] = hart.readCsr(name).toString(16);
     return { values, memory: machine.memory.read(address, length) as Uint8Array<ArrayBuffer> };
   }
+}
+
+function hex(word: number): string {
+  return (word >>> 0).toString(16);
 }
 
 function areEqual(a: Int32Array, b: Int32Array): boolean {
@@ -90,7 +109,6 @@ export function differences(a: Picture, b: Picture): string[] {
     .map((name) => `${name}: ${a.values[name]} interpreted, ${b.values[name]} compiled`);
   const x = new Int32Array(a.memory.buffer), y = new Int32Array(b.memory.buffer);
   if (areEqual(x, y)) return lines;
-  const hex = (word: number) => (word >>> 0).toString(16);
   for (let k = 0; k < x.length && lines.length < 20; k++) {
     if (x[k] !== y[k]) lines.push(`memory word ${hex(4 * k)}: ${hex(x[k]!)} interpreted, ${hex(y[k]!)} compiled`);
   }
@@ -101,6 +119,8 @@ export function differences(a: Picture, b: Picture): string[] {
 export interface Stops {
   /** Instructions from one stop to the next. */
   readonly stops: readonly number[];
+  /** At the stop of this number, stop at this address if it is reached. */
+  readonly until?: { readonly stop: number; readonly address: number };
   readonly address: number;
   /** Bytes that are compared at each stop. */
   readonly length: number;
@@ -113,14 +133,14 @@ export interface Stops {
 export async function compareRuns(
   subjects: readonly Subject[],
   prepare: (subject: Subject) => void,
-  { stops, address, length }: Stops,
+  { stops, until, address, length }: Stops,
 ): Promise<string | undefined> {
   const expected: { picture: Picture; end: string }[] = [];
   for (const [number, subject] of subjects.entries()) {
     prepare(subject);
     let before = "the start";
     for (const [k, maxInstructions] of stops.entries()) {
-      const stop = await subject.machine.run({ maxInstructions });
+      const stop = await subject.machine.run({ maxInstructions, ...(k === until?.stop && { until: until.address }) });
       const end = stop.kind === "exit" ? `exit ${stop.code}` : stop.kind, picture = subject.picture(address, length);
       if (number === 0) expected.push({ picture, end });
       else {
@@ -132,7 +152,7 @@ export async function compareRuns(
         }
       }
       before = picture.values["pc"]!;
-      if (stop.kind !== "budget") break;
+      if (stop.kind !== "budget" && stop.kind !== "breakpoint") break;
     }
   }
   return undefined;
@@ -142,7 +162,7 @@ export async function compareRuns(
 export const GROUP = 32;
 
 /** Places in RAM for a random guest. */
-const PLACES = RAM_SIZE / GUEST_SIZE;
+const PLACES = 8;
 
 /** What random guests run on. */
 export interface Configuration {
@@ -161,21 +181,24 @@ export function configurationOf(seed: number): Configuration {
     cpu: `rv${xlen}${compressed ? "" : ",c=off,zca=off,zcb=off,zcmop=off"}`,
     // About one and a half or twelve instructions for a tick of mtime.
     icountShift: Math.floor(group / 6) % 2 === 0 ? 6 : 3,
-    memory: RAM_SIZE,
+    // A power of two, or not.
+    memory: PLACES * GUEST_SIZE + (Math.floor(group / 12) % 2 === 0 ? 0 : 0x3000),
   };
 }
 
 /** The guest of a seed, and when it is stopped. */
 export function guestOf(seed: number, hot: boolean): Stops & { readonly program: Program } {
-  const { xlen, cpu } = configurationOf(seed), { extensions } = parseCpu(cpu);
-  const program = randomGuest({ xlen, extensions, base: RAM_BASE + (seed % PLACES) * GUEST_SIZE, seed, hot });
+  const { xlen, cpu, memory } = configurationOf(seed), { extensions } = parseCpu(cpu);
+  const base = RAM_BASE + (seed % PLACES) * GUEST_SIZE;
+  const program = randomGuest({ xlen, extensions, base, ramEnd: RAM_BASE + memory, seed, hot });
   const random = seeded(~seed), stops: number[] = [];
   const below = (limit: number) => random() % limit;
   for (let k = 3 + below(4); k > 0; k--) stops.push(1 + 2 * below(30));
   for (let k = 3 + below(3); k > 0; k--) stops.push(200 + below(2000));
   for (let k = 2; k > 0; k--) stops.push(1 + below(9));
   stops.push(hot ? 150_000 : 8000, 1 + below(9), hot ? 60_001 : 4001);
-  return { program, stops, address: program.base, length: GUEST_SIZE };
+  const until = { stop: 5 + below(3), address: program.address(["f0", "f1", "f2", "handler", "slot1"][below(5)]!) };
+  return { program, stops, until, address: program.base, length: GUEST_SIZE };
 }
 
 /** The instructions of a guest from one address to another, for those who look into a failure. */

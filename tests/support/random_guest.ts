@@ -20,6 +20,8 @@ export interface GuestOptions {
   readonly xlen: Xlen;
   readonly extensions: ReadonlySet<Extension>;
   readonly base: number;
+  /** First address after RAM. */
+  readonly ramEnd: number;
   readonly seed: number;
   /** Loops go round some hundred times rather than a few. */
   readonly hot: boolean;
