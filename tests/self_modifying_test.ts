@@ -146,7 +146,7 @@ for (const xlen of WIDTHS) {
 
     const guest = await Guest.with(p, "", { accel: "jit,threshold=2" }), statistics = guest.machine.compilerStatistics!;
     // Not up to a breakpoint: those make the cache forget everything.
-    while (guest.x("s2") !== guest.x("s3")) await guest.machine.run({ maxInstructions: 10_000 });
+    do await guest.machine.run({ maxInstructions: 10_000 }); while (guest.x("s2") !== guest.x("s3"));
     // 200,000 times rewritten; each time its cache was full of it, were that not noticed.
     const { regions, dropped } = statistics;
     assert.ok(dropped > 1 && regions < 100, `${regions} regions, ${dropped} dropped`);
