@@ -258,8 +258,16 @@ export class GuestStatements {
 
   #csr(): void {
     const { p, of, below, xlen } = this.#c, t = this.#temporary();
-    const kind = below(8);
-    if (kind < 3) {
+    const kind = below(10);
+    if (kind > 7 && this.#c.extensions.has("F")) {
+      // Rounding modes, reserved ones too; flags; the state of floating point, mostly on again at once.
+      const [name, value] = of([["frm", below(8)], ["fflags", below(32)], ["fcsr", below(256)]] as const);
+      p.li(t, value).csr(of(["csrrw", "csrrs"]), name, this.#writable(), t);
+      if (below(3) > 0) p.csri("csrrwi", "frm", 0, 0);
+      if (below(2) === 0) p.li(t, of([0x6000, 0x2000])).csr("csrrc", "mstatus", this.#writable(), t);
+      if (below(2) === 0) this.#c.items.item();
+      if (below(4) > 0) p.li(t, 0x6000).csr("csrrs", "mstatus", 0, t);
+    } else if (kind < 3) {
       const name = of(xlen === 32 ? [...READ_CSRS, "mcycleh", "minstreth", "timeh"] : READ_CSRS);
       p.csr("csrrs", name, this.#writable(), 0);
     } else if (kind < 5) {

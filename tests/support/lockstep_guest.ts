@@ -4,7 +4,7 @@ import { TIMEBASE_HZ } from "../../devices/clint.ts";
 import { Decoder } from "../../isa/decode.ts";
 import { disassemble } from "../../isa/disassemble.ts";
 import type { Xlen } from "../../isa/instruction.ts";
-import { ABI_NAMES } from "../../isa/registers.ts";
+import { ABI_NAMES, FLOAT_ABI_NAMES } from "../../isa/registers.ts";
 import { Machine } from "../../machine/machine.ts";
 import { type MachineOptions, parseCpu } from "../../machine/options.ts";
 import { type Program, RAM_BASE } from "./assemble.ts";
@@ -28,6 +28,7 @@ export class Subject {
   readonly machine: Machine;
   readonly accel: string;
   readonly #ramSize: number;
+  readonly #hasFloats: boolean;
   #printed: number[] = [];
   #traps: string[] = [];
   #trapCount = 0;
@@ -37,6 +38,7 @@ export class Subject {
   private constructor(machine: Machine, ramSize: number, accel: string) {
     this.machine = machine;
     this.#ramSize = ramSize;
+    this.#hasFloats = (BigInt(machine.hart.readCsr("misa")) >> 5n & 1n) !== 0n;
     this.accel = accel;
     machine.console.keep = false;
     machine.console.onOutput = (byte) => void this.#printed.push(byte);
@@ -89,6 +91,10 @@ export class Subject {
         pc: hart.pc.toString(16),
       };
     for (const name of ABI_NAMES) values[name] = hart.x[name as "ra"].toString(16);
+    if (this.#hasFloats) {
+      for (const name of FLOAT_ABI_NAMES) values[name] = hart.f[name as "fa0"].toString(16);
+      values["fcsr"] = hart.readCsr("fcsr").toString(16);
+    }
     for (const name of CSRS) values[name] = hart.readCsr(name).toString(16);
     return { values, memory: machine.memory.read(address, length) as Uint8Array<ArrayBuffer> };
   }
