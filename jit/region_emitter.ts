@@ -355,7 +355,8 @@ export class RegionEmitter extends Emitter {
     if (isCheck) {
       // Operations look themselves.
       if (
-        this.#floatDirty || this.#instruction.statements.some((other) => other.kind === "call" && other.name === "float")
+        this.#floatDirty ||
+        this.#instruction.statements.some((other) => other.kind === "call" && other.name === "float")
       ) return;
       this.line(`if (z === ${UNKNOWN_STATE} && !(${IS_ENABLED})) {`);
     }
