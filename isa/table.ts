@@ -5,6 +5,7 @@ import { RV_A } from "./rv_a.ts";
 import { RV_C } from "./rv_c.ts";
 import { RV_I } from "./rv_i.ts";
 import { RV_M } from "./rv_m.ts";
+import { SUPERVISOR } from "./supervisor.ts";
 import { ZBA } from "./zba.ts";
 import { ZBB } from "./zbb.ts";
 import { ZBC } from "./zbc.ts";
@@ -30,6 +31,7 @@ export const INSTRUCTIONS: readonly Instruction[] = [
   ...RV_M,
   ...RV_A,
   ...ZICSR,
+  ...SUPERVISOR,
   ...ZICOND,
   ...ZIMOP,
   ...ZBA,
