@@ -59,8 +59,15 @@ export async function listingText(listing: Listing): Promise<string> {
       return lines("Log items (separated by commas):", LOG_ITEMS);
     case "machines":
       return boards((await import("../machine/machine.ts")).BOARDS);
-    case "accelerators":
-      return lines("Accelerators:", (await import("../machine/accelerator.ts")).ACCELERATORS);
+    case "accelerators": {
+      const { ACCELERATORS, COMPILER_SETTINGS } = await import("../machine/accelerator.ts");
+      const settings = Object.entries(COMPILER_SETTINGS).map(([name, { least, most, usual }]) =>
+        [`${name}=N`, `${least} to ${most} (${usual})`] as const
+      );
+      const properties = Object.fromEntries([...settings, ["stats=on", "prints figures when the run ends"]]);
+      return lines("Accelerators:", ACCELERATORS) +
+        lines("Properties of jit (what they are if not given):", properties);
+    }
     case "cpus": {
       const { CPU_MODELS, CPU_PROPERTIES } = await import("../machine/options.ts");
       const names = CPU_PROPERTIES.join(" ").replace(/(.{1,76})(?: |$)/g, "  $1\n");

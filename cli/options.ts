@@ -272,9 +272,9 @@ export const OPTIONS: readonly CommandOption[] = [
   },
   {
     names: ["d"],
-    argument: "in_asm,int,exec",
+    argument: "in_asm,int,exec,jit",
     group: "Log and the rest",
-    help: "log instructions seen, traps, instructions executed; help lists",
+    help: "log instructions seen, traps, instructions executed, code compiled; help lists",
     apply(settings, value) {
       if (value === "help" || value === "?") settings.listing = "log items";
       else {
@@ -284,6 +284,15 @@ export const OPTIONS: readonly CommandOption[] = [
           settings.log.add(item as LogItem);
         }
       }
+    },
+  },
+  {
+    names: ["dfilter"],
+    argument: "RANGE[,RANGE]",
+    group: "Log and the rest",
+    help: "log instructions and code only there: A+SIZE, A..B, B-SIZE, or a symbol",
+    apply(settings, value) {
+      settings.logFilter = value;
     },
   },
   {

@@ -2,13 +2,15 @@
 
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import process from "node:process";
-import { HartbeatError, OptionError } from "../machine/errors.ts";
+import { parseAddressRanges } from "../machine/address_range.ts";
+import { AddressError, HartbeatError, OptionError } from "../machine/errors.ts";
 import { Machine } from "../machine/machine.ts";
 import { parseAccel } from "../machine/accelerator.ts";
 import type { Stop } from "../machine/stop.ts";
 import { KEYS_TEXT } from "./help.ts";
 import { openStandard, Output } from "./output.ts";
 import type { Serial, Settings } from "./settings.ts";
+import { statisticsText } from "./statistics_text.ts";
 import { Keyboard } from "./terminal.ts";
 import { TraceLog } from "./trace_log.ts";
 
@@ -89,6 +91,17 @@ function reason(e: unknown): string {
   }
 }
 
+/** The ranges of `-dfilter`; null where it was not given. */
+function readFilter(machine: Machine, text: string | undefined) {
+  if (text === undefined) return null;
+  try {
+    return parseAddressRanges(text, machine.symbols);
+  } catch (e) {
+    if (!(e instanceof AddressError)) throw e;
+    throw new OptionError(`-dfilter ${e.message}`);
+  }
+}
+
 /** A running machine and what it is connected to. */
 class Session {
   readonly #machine: Machine;
@@ -108,8 +121,11 @@ class Session {
     this.#machine = machine;
     this.#serial = settings.serial ?? { kind: "stdio", escapes: true };
     this.#statistics = parseAccel(settings.machine.accel ?? "jit").stats;
+    const ranges = readFilter(machine, settings.logFilter);
     this.#logDescriptor = settings.logFile === undefined ? STDERR : openForWriting(settings.logFile, "-D ");
-    this.#log = new TraceLog(machine, settings.log, (text) => this.#output.write(this.#logDescriptor, text));
+    const write = (text: string) => this.#output.write(this.#logDescriptor, text);
+    this.#log = new TraceLog(machine, settings.log, ranges, write);
+    if (this.#statistics) machine.stopwatch = () => performance.now();
   }
 
   async run(): Promise<number> {
@@ -128,7 +144,10 @@ class Session {
     if (serial.kind === "stdio") this.#connectKeyboard(serial.escapes);
     try {
       const code = this.#exitCode(await this.#execute());
-      if (this.#statistics) this.#sayStatistics();
+      const { compilerStatistics: statistics, instructions } = this.#machine;
+      if (this.#statistics && statistics !== undefined) {
+        for (const line of statisticsText(instructions, statistics)) this.#say(line);
+      }
       await this.#output.finish();
       // What went wrong while the last output was written counts, too.
       return this.#ended ?? code ?? await this.#waitForEnd();
@@ -140,12 +159,6 @@ class Session {
 
   #say(text: string): void {
     this.#output.write(STDERR, `hartbeat: ${text}\n`);
-  }
-
-  #sayStatistics(): void {
-    const figures = Object.entries(this.#machine.compilerStatistics ?? {});
-    const named = figures.map(([name, value]) => `${name.replace(/[A-Z]/g, (c) => ` ${c.toLowerCase()}`)} ${value}`);
-    this.#say(`${this.#machine.instructions} instructions executed; compiled: ${named.join(", ")}`);
   }
 
   #connectKeyboard(escapes: boolean): void {

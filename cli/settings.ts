@@ -7,6 +7,7 @@ export const LOG_ITEMS = {
   in_asm: "each instruction when it is first executed, in objdump's syntax",
   int: "each exception and interrupt",
   exec: "each executed instruction",
+  jit: "each region of guest code that is compiled: why, its instructions, their IR, the JavaScript",
 } as const;
 
 /** An item of `-d`. */
@@ -34,6 +35,8 @@ export interface Settings {
   hostClock: boolean;
   /** `-d`. */
   log: Set<LogItem>;
+  /** `-dfilter`: ranges of addresses, read when the machine's symbols are known. */
+  logFilter?: string;
   /** `-D`; standard error where absent. */
   logFile?: string;
   /** `-machine dumpdtb=FILE`. */

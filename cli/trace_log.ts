@@ -1,5 +1,6 @@
-// What `-d` logs: instructions when they are first executed, executed instructions, traps.
+// What `-d` logs: instructions when they are first executed, executed instructions, traps, compiled code.
 
+import type { AddressRange, CompiledCode } from "../jit/listing.ts";
 import type { TrapRecord } from "../hart/hart.ts";
 import type { HartView } from "../machine/hart_view.ts";
 import type { Machine } from "../machine/machine.ts";
@@ -21,18 +22,31 @@ const INTERRUPTS = ["software", "timer", "external"].flatMap((kind) =>
 export class TraceLog {
   readonly #machine: Machine;
   readonly #items: ReadonlySet<LogItem>;
+  /** `-dfilter`; null: everything. */
+  readonly #ranges: readonly AddressRange[] | null;
   readonly #write: (text: string) => void;
   /** Bits of the instructions that were logged, by address. */
   readonly #seen = new Map<bigint, number>();
   /** Address of an instruction that is about to be executed and not logged yet. */
   #next: bigint | undefined;
 
-  /** Starts logging traps, if they are wanted. */
-  constructor(machine: Machine, items: ReadonlySet<LogItem>, write: (text: string) => void) {
+  /**
+   * Starts logging traps and compiled code, if they are wanted.
+   *
+   * @param ranges Where instructions and compiled code are logged; null: everywhere.
+   */
+  constructor(
+    machine: Machine,
+    items: ReadonlySet<LogItem>,
+    ranges: readonly AddressRange[] | null,
+    write: (text: string) => void,
+  ) {
     this.#machine = machine;
     this.#items = items;
+    this.#ranges = ranges;
     this.#write = write;
-    if (items.size > 0) machine.onTrap = (trap, hart) => this.#trap(trap, hart);
+    if (this.steps || items.has("int")) machine.onTrap = (trap, hart) => this.#trap(trap, hart);
+    if (items.has("jit")) machine.onCompile = (code) => this.#compiled(code);
   }
 
   /** True if every instruction has to go through `step`. */
@@ -54,6 +68,7 @@ export class TraceLog {
     const pc = this.#next;
     if (pc === undefined) return;
     this.#next = undefined;
+    if (this.#ranges?.some(({ first, last }) => first <= pc && pc <= last) === false) return;
     if (this.#items.has("in_asm")) this.#logInstruction(pc);
     if (this.#items.has("exec")) {
       const digits = this.#machine.xlen / 4;
@@ -68,6 +83,11 @@ export class TraceLog {
     const { text, word, length } = instruction, match = this.#machine.symbols.at(pc);
     const where = match === undefined ? "" : ` <${this.#machine.symbols.format(pc)}>`;
     this.#write(`${hex(pc, this.#machine.xlen / 4)}${where}:\t${hex(word, 2 * length).padEnd(8)}\t${text}\n`);
+  }
+
+  #compiled(code: CompiledCode): void {
+    if (this.#ranges?.some((range) => code.overlaps(range)) === false) return;
+    this.#write(`----------------\n${code}\n`);
   }
 
   #trap(trap: TrapRecord, hart: HartView<32 | 64>): void {

@@ -6,6 +6,7 @@ import { LINE_SHIFT, type PhysicalMemory, WATCH } from "../hart/memory.ts";
 import { type Region, RegionBuilder, type RegionInstruction, type RegionLimits, type RegisterSet } from "./region.ts";
 import type { Assumption } from "./facts.ts";
 import { MemoryAccess } from "./memory_access.ts";
+import { type CompilerStatistics, noStatistics } from "./statistics.ts";
 import { RegionEmitter, type RegionEmitterOptions, type RegionText } from "./region_emitter.ts";
 
 /** Settings of the compiler, as `-accel jit,…` gives them. */
@@ -43,24 +44,31 @@ interface CompiledRegion {
   readonly cell: Cell;
   readonly region: Region;
   readonly lines: readonly number[];
+  readonly reason: CompileReason;
   /** What was assumed of registers. */
   readonly assumptions: ReadonlyMap<number, Assumption>;
 }
 
-/** Figures for `-accel jit,stats=on`. */
-export interface CompilerStatistics {
-  /** Regions that were compiled. */
-  regions: number;
-  /** Guest instructions in them. */
-  instructions: number;
-  /** Characters of JavaScript that were made. */
-  textLength: number;
-  /** Regions that were dropped since the guest wrote over their instructions. */
-  dropped: number;
-  /** How often a region was compiled anew since it had assumed too much of a register's value. */
-  refusals: number;
-  /** How often everything was dropped since the cache was full. */
-  flushes: number;
+/** Why a region was compiled. */
+export type CompileReason =
+  /** It was reached often enough by jumps. */
+  | "hot"
+  /** A region called it. */
+  | "called"
+  /** What it assumed of a register's value was wrong. */
+  | "refused";
+
+/** A region that was compiled, or would be, to be looked at. */
+export interface Compilation {
+  readonly region: Region;
+  /** Why it was compiled; null if it is not in the cache. */
+  readonly reason: CompileReason | null;
+  /** How often regions of the same address were dropped lately, since the guest wrote over them. */
+  readonly drops: number;
+  /** What it assumes of registers. */
+  readonly assumptions: ReadonlyMap<number, Assumption>;
+  /** The generated text, with comments before each instruction. */
+  text(comment?: (i: RegionInstruction) => string): string;
 }
 
 /**
@@ -81,14 +89,7 @@ export type MakeFunction = (text: string, cells: readonly Cell[]) => (depth: num
 /** The regions of one hart's address space. */
 export class CodeCache {
   readonly options: CompilerOptions;
-  readonly statistics: CompilerStatistics = {
-    regions: 0,
-    instructions: 0,
-    textLength: 0,
-    dropped: 0,
-    refusals: 0,
-    flushes: 0,
-  };
+  readonly statistics: CompilerStatistics = noStatistics();
   /** Direct-mapped look-up of cells by address, used by generated code. */
   readonly table: Cell[] = [];
   readonly #cells = new Map<number, Cell>();
@@ -109,6 +110,10 @@ export class CodeCache {
   #compiled = 0;
   /** Called when a region was compiled or dropped, so that the interpreter enters or avoids it. */
   onChange: (cell: Cell) => void = () => {};
+  /** Called after a region was compiled, for who wants to look at it. */
+  onCompile: (made: Compilation) => void = () => {};
+  /** Milliseconds of any clock, for the statistics; nothing else depends on it. */
+  stopwatch: () => number = () => 0;
 
   constructor(
     decoder: Decoder,
@@ -165,17 +170,33 @@ export class CodeCache {
     cell.run = () => {
       // Its caller is hot. This time the interpreter runs it, and the caller's frame is given up.
       const { flushes } = this.statistics;
-      this.compile(cell.pc, 0);
+      this.statistics.callsNotCompiled++;
+      this.compile(cell.pc, 0, "called");
       // Nobody watches the code of the functions that are running now: they must end soon.
       if (this.statistics.flushes !== flushes) this.#count.stop();
       return cell.pc;
     };
   }
 
-  /** The text of the region at an address, with comments by `comment`; null if it cannot be compiled. */
-  text(pc: number, high: number, comment?: (i: RegionInstruction) => string): RegionText | null {
-    const region = this.#builder.build(pc, high);
-    return region && this.#emit(region, { assume: (n) => this.#observe(n), ...(comment && { comment }) });
+  #look({ region, reason, assumptions }: Omit<Compilation, "drops" | "text">): Compilation {
+    const drops = this.#drops.get(region.entry.pc)?.times ?? 0, assume = (n: number) => assumptions.get(n);
+    const text: Compilation["text"] = (comment) => this.#emit(region, { assume, ...(comment && { comment }) }).text;
+    return { region, reason, drops, assumptions, text };
+  }
+
+  /** The regions in the cache, in the order of their entries. */
+  compilations(): Compilation[] {
+    const regions = [...this.#cells.values()].flatMap(({ region }) => region ?? []);
+    regions.sort((a, b) => (a.cell.pc >>> 0) - (b.cell.pc >>> 0));
+    return regions.map((region) => this.#look(region));
+  }
+
+  /** The region that would be compiled now at an address; null if that cannot be. */
+  proposal(pc: number, high: number): Compilation | null {
+    const region = this.#builder.build(pc, high), assumptions = new Map<number, Assumption>();
+    if (region === null) return null;
+    this.#emit(region, { assume: this.#assume(0, assumptions) });
+    return this.#look({ region, reason: null, assumptions });
   }
 
   #emit(region: Region, more: Pick<RegionEmitterOptions, "assume" | "comment">): RegionText {
@@ -198,6 +219,15 @@ export class CodeCache {
     return this.#access.isInside(low) ? "memory" : "zero";
   }
 
+  /** Assumes of registers what holds now, except of those of a set, and notes it. */
+  #assume(unassumed: RegisterSet, assumptions: Map<number, Assumption>): (n: number) => Assumption | undefined {
+    return (n) => {
+      const assumption = (unassumed & 1 << n) === 0 ? this.#observe(n) : undefined;
+      if (assumption !== undefined) assumptions.set(n, assumption);
+      return assumption;
+    };
+  }
+
   /**
    * To be called when the region of a cell refused to run though enough instructions remain: an assumption about a register
    * is wrong, if there are any. Compiles it anew without those that are wrong now, and in the end without any.
@@ -212,29 +242,33 @@ export class CodeCache {
     }
     if (cell.refusals >= MOST_REFUSALS) cell.unassumed = -1;
     this.#remove(before);
-    this.compile(cell.pc, 0);
+    this.compile(cell.pc, 0, "refused");
   }
 
   /** Compiles the region at an address. False if it cannot be, or was overwritten too often to be worth it. */
-  compile(pc: number, high: number): boolean {
+  compile(pc: number, high: number, reason: CompileReason): boolean {
     if ((this.#cells.get(pc)?.region ?? null) !== null) return true;
     if (high !== 0 || this.#isRewritten(pc)) return false;
+    const start = this.stopwatch();
+    const made = this.#compile(pc, high, reason);
+    this.statistics.milliseconds += this.stopwatch() - start;
+    if (made !== null) this.onCompile(this.#look(made));
+    return made !== null;
+  }
+
+  #compile(pc: number, high: number, reason: CompileReason): CompiledRegion | null {
     const region = this.#builder.build(pc, high);
-    if (region === null) return false;
+    if (region === null) return null;
     if (this.#instructions + region.size > this.options.cacheInstructions) this.flush();
     const cell = this.cell(pc);
     const assumptions = new Map<number, Assumption>();
-    const assume = (n: number) => {
-      const assumption = (cell.unassumed & 1 << n) === 0 ? this.#observe(n) : undefined;
-      if (assumption !== undefined) assumptions.set(n, assumption);
-      return assumption;
-    };
+    const assume = this.#assume(cell.unassumed, assumptions);
     const { text, cells, need } = this.#emit(region, { assume });
     cell.run = this.#make(text, cells.map((to) => this.cell(to)));
     cell.need = need;
     this.#showExit(cell);
     const lines = this.#linesOf(region);
-    const compiled: CompiledRegion = { cell, region, lines, assumptions };
+    const compiled: CompiledRegion = { cell, region, lines, reason, assumptions };
     cell.region = compiled;
     for (const line of lines) {
       this.#memory.ram.lines[line]! |= WATCH.compiled;
@@ -248,7 +282,7 @@ export class CodeCache {
     this.statistics.instructions += region.size;
     this.statistics.textLength += text.length;
     this.onChange(cell);
-    return true;
+    return compiled;
   }
 
   /**

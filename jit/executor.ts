@@ -1,14 +1,13 @@
 // Runs a hart: builds the interpreter for it, finds the record of a pc, takes traps and interrupts between stretches.
 
 import { Decoder } from "../isa/decode.ts";
-import { disassemble } from "../isa/disassemble.ts";
 import { HIGH } from "../isa/pair.ts";
 import { INSTRUCTIONS } from "../isa/table.ts";
 import { PAGE_OFFSET, PC_HIGH, RECORD, REMAINING, SITE_DIRTY, SITE_PC } from "../hart/counter.ts";
 import type { Hart } from "../hart/hart.ts";
 import { AMO, LoadStoreUnit } from "../hart/load_store_unit.ts";
 import { CAUSE, Exception, raise } from "../hart/trap.ts";
-import { type Cell, CodeCache, type CompilerOptions } from "./code_cache.ts";
+import { type Cell, CodeCache, type Compilation, type CompilerOptions } from "./code_cache.ts";
 import { ELSEWHERE, SHORT_INSTRUCTION } from "./region_emitter.ts";
 import { BREAKPOINT, COMPILED, CROSSING, DecodeCache, FIRST_OPERATION, ILLEGAL, PAGE_END } from "./decode_cache.ts";
 import {
@@ -270,7 +269,7 @@ export class Executor {
   #becameHot(record: number): void {
     if (this.#unit.rehearsing) return;
     const state = this.#state;
-    this.code!.compile((state[PAGE_OFFSET]! + 2 * record) | 0, state[PC_HIGH]!);
+    this.code!.compile((state[PAGE_OFFSET]! + 2 * record) | 0, state[PC_HIGH]!, "hot");
   }
 
   /** Runs the region that a record leads to, and those that follow it; gives the record where interpretation goes on. */
@@ -278,12 +277,17 @@ export class Executor {
     const state = this.#state, code = this.code!;
     const cell = this.#cells[this.cache.immediate[record]!]!;
     if (state[REMAINING]! < cell.need) return this.#executeWord(record, this.#fetch(record));
+    const { statistics } = code, { exits } = statistics, { count } = this.hart, start = count.instructions();
+    const traps = exits.trap;
+    statistics.entries++;
     let pc = cell.pc;
     for (let next = cell;;) {
       const before = state[REMAINING]!;
       pc = next.run(this.#callDepth);
       if (pc === ELSEWHERE) break;
       if (pc === next.pc && state[REMAINING] === before) {
+        exits.refused++;
+        statistics.executed += count.instructions() - start;
         // It did nothing: an assumption was wrong, or its first instruction is one for the interpreter.
         code.refused(next);
         const at = state[RECORD] = this.enter(pc, state[PC_HIGH]!);
@@ -291,14 +295,23 @@ export class Executor {
       }
       next = code.table[pc >>> 1 & 4095]!;
       if (next.pc !== pc) next = code.lookUp(pc);
-      if (state[REMAINING]! < next.need) break;
+      if (state[REMAINING]! < next.need) {
+        if (state[REMAINING]! < code.options.regionInstructions) exits.slice++;
+        else exits.notCompiled++;
+        break;
+      }
+      statistics.links++;
     }
+    statistics.executed += count.instructions() - start;
     // The interpreter's loop is going to count one instruction for this record.
     state[REMAINING]!++;
-    if (pc === ELSEWHERE) return -1;
+    if (pc === ELSEWHERE) {
+      if (exits.trap === traps) exits.attention++;
+      return -1;
+    }
     const after = this.enter(pc, state[PC_HIGH]!);
     if (after >= 0 && this.cache.operation[after] !== COMPILED && ++this.#heat[after]! === this.#options.threshold) {
-      this.#becameHot(after);
+      code.compile(pc, state[PC_HIGH]!, true);
     }
     return after;
   }
@@ -350,6 +363,7 @@ export class Executor {
     if (e.cause === CAUSE.illegalInstruction) this.#illegalValue(e);
     hart.exception(e, hart.pcLow, hart.pcHigh);
     state[REMAINING]!--;
+    this.code!.statistics.exits.trap++;
     return ELSEWHERE;
   }
 
@@ -360,12 +374,10 @@ export class Executor {
     state[REMAINING]!--;
   }
 
-  /** Text of the region at an address, with the guest's instructions as comments; undefined if it cannot be compiled. */
-  explain(pc: number): string | undefined {
-    return this.code?.text(pc, 0, (i) => {
-      const address = BigInt(i.pc >>> 0), { text } = disassemble(this.decoder, i.word, address);
-      return `${address.toString(16)}: ${text.replace("\t", " ")}`;
-    })?.text;
+  /** The region whose entry is an address, or the one that would be compiled for it now; null if there can be none. */
+  explain(pc: number): Compilation | null {
+    if (this.code === null) return null;
+    return this.code.compilations().find(({ region }) => region.entry.pc === pc) ?? this.code.proposal(pc, 0);
   }
 
   /** Forgets decoded and compiled code of `length` bytes from `offset` in RAM. */

@@ -227,8 +227,11 @@ class HandlerEmitter extends Emitter {
     this.#after();
   }
 
-  /** Goes to an address in any page. */
-  #go(low: Expression, high: Expression): void {
+  /**
+   * Goes to an address in any page. Jumps to a register are not counted: what a return leads to is the middle of a function,
+   * and compiled together with its loops and its entry, which are.
+   */
+  #go(low: Expression, high: Expression, counted = true): void {
     if (!this.#inline) {
       const misaligned = this.#aligned4 ? `if (${low.text} & 2) hart.misalignedFetch(${low.text}, ${high.text});` : "";
       this.line(misaligned);
@@ -248,7 +251,7 @@ class HandlerEmitter extends Emitter {
     this.line(`else { ip = enter(${low.text}, ${high.text}) | 0;`);
     this.line(`if (ip < 0) { n = n - 1 | 0; break; }`);
     this.line(`offset = ${S(PAGE_OFFSET)}; page = offset + (ip << 1) | 0; }`);
-    this.line(`${this.#count}continue;`);
+    this.line(`${counted ? this.#count : ""}continue;`);
   }
 
   #goRelative(): void {
@@ -278,10 +281,10 @@ class HandlerEmitter extends Emitter {
     this.#goRelative();
   }
   protected jumpTo(s: JumpTo): void {
-    if (this.xlen === 32) this.#go(this.named(this.narrow(s.target)), ZERO);
+    if (this.xlen === 32) this.#go(this.named(this.narrow(s.target)), ZERO, false);
     else {
       const target = this.wide(s.target);
-      this.#go(this.named(target.low), this.named(target.high));
+      this.#go(this.named(target.low), this.named(target.high), false);
     }
   }
   protected leave(s: Leave): void {

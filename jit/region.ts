@@ -156,9 +156,12 @@ export class RegionBuilder {
     return memory.bytes[at]! | memory.bytes[at + 1]! << 8;
   }
 
-  isCompiled: (pc: number) => boolean = () => false;
-  /** Builds the region of an entry; null if its first instruction cannot be compiled. */
-  build(entryPc: number, high: number): Region | null {
+  /**
+   * Builds the region of an entry; null if its first instruction cannot be compiled.
+   *
+   * @param stopsAt Addresses that are left to other regions.
+   */
+  build(entryPc: number, high: number, stopsAt: (pc: number) => boolean = () => false): Region | null {
     const read = new Map<number, RegionInstruction | null>();
     const at = (pc: number) => {
       let found = read.get(pc);
@@ -171,8 +174,7 @@ export class RegionBuilder {
     const scanned = new Set<number>();
     let size = 0;
     const lead = (pc: number, certain = false) => {
-      if (!certain && !this.#wasExecuted(pc, high)) return;
-      if (this.isCompiled(pc)) return;
+      if ((!certain && !this.#wasExecuted(pc, high)) || stopsAt(pc)) return;
       if (leaders.has(pc) || leaders.size >= this.#limits.blocks || size >= this.#limits.instructions) return;
       leaders.add(pc);
       work.push(pc);
@@ -301,6 +303,7 @@ function finish(byPc: Map<number, Block>, entryPc: number, high: number): Region
       }
     }
   }
+  keepLoop(byPc, entry);
   const blocks = reversePostorder(entry);
   for (const block of blocks) for (const to of block.successors) to.predecessors.push(block);
   lives(blocks);
@@ -314,6 +317,24 @@ function finish(byPc: Map<number, Block>, entryPc: number, high: number): Region
     size: blocks.reduce((sum, block) => sum + block.instructions.length, 0),
     registers: blocks.reduce((set, block) => set | block.liveIn | block.uses | block.definitions, 0),
   };
+}
+
+/**
+ * If the entry is the head of a loop, only what leads back to it stays: what follows the loop is entered once for all of its
+ * turns, and would be compiled again with every loop before it.
+ */
+function keepLoop(byPc: ReadonlyMap<number, Block>, entry: Block): void {
+  const leadsBack = new Set<Block>();
+  for (let changed = true; changed;) {
+    changed = false;
+    for (const block of byPc.values()) {
+      if (leadsBack.has(block) || !block.successors.some((to) => to === entry || leadsBack.has(to))) continue;
+      leadsBack.add(block);
+      changed = true;
+    }
+  }
+  if (!leadsBack.has(entry)) return;
+  for (const block of byPc.values()) block.successors = block.successors.filter((to) => leadsBack.has(to));
 }
 
 function reversePostorder(entry: Block): Block[] {

@@ -5,8 +5,11 @@ import { Count } from "../hart/counter.ts";
 import { Hart, type TrapRecord } from "../hart/hart.ts";
 import { Ram } from "../hart/memory.ts";
 import { disassemble } from "../isa/disassemble.ts";
-import type { CompilerStatistics } from "../jit/code_cache.ts";
+import type { Compilation, CompilerOptions } from "../jit/code_cache.ts";
 import { Executor } from "../jit/executor.ts";
+import { CompiledCode } from "../jit/listing.ts";
+import type { CompilerStatistics } from "../jit/statistics.ts";
+import { parseAddressRanges } from "./address_range.ts";
 import type { Board, BuiltBoard } from "./board.ts";
 import { resetRom } from "./board.ts";
 import { addDeviceTree, type BootPlan, deviceTreeFileRoom, generatedDeviceTreeRoom, planBoot } from "./boot.ts";
@@ -80,6 +83,10 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   readonly warnings: readonly string[];
   /** Called at every trap that a hart takes. */
   onTrap: ((trap: TrapRecord, hart: HartView<X>) => void) | null = null;
+  /** Called with each region after it was compiled. */
+  onCompile: ((code: CompiledCode) => void) | null = null;
+  /** Milliseconds of a clock by which the compiler's time is measured; nothing that the guest sees depends on it. */
+  stopwatch: (() => number) | null = null;
 
   readonly #harts: readonly Hart[];
   readonly #executor: Executor;
@@ -89,6 +96,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   readonly #built: BuiltBoard;
   readonly #plan: BootPlan;
   readonly #definition: Board;
+  readonly #compiler: CompilerOptions | null;
   readonly #reboot: boolean;
   #exitCode: number | undefined;
   #resetRequested = false;
@@ -204,7 +212,12 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
 
     this.harts = this.#harts.map((hart) => new HartView<X>(hart));
     this.memory = new MemoryView(this.#bus);
+    this.#compiler = accel.compiler;
     this.#executor = new Executor(this.#harts[0]!, accel.compiler);
+    if (this.#executor.code !== null) {
+      this.#executor.code.onCompile = (made) => this.onCompile?.(this.#show(made));
+      this.#executor.code.stopwatch = () => this.stopwatch?.() ?? 0;
+    }
     this.#bus.onWatchedWrite = (offset, length) => this.#executor.invalidate(offset, length);
     this.#harts.forEach((hart, k) => {
       hart.onTrap = null;
@@ -241,7 +254,35 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
    * @throws {AddressError} If there is no such symbol.
    */
   compiledText(where: number | bigint | string): string | undefined {
-    return this.#executor.explain(Number(BigInt.asIntN(32, this.#address(where))));
+    return this.#codeAt(this.#address(where))?.javascript;
+  }
+
+  /** The region that is entered at an address, or would be. */
+  #codeAt(address: bigint): CompiledCode | undefined {
+    if (address >> 32n !== 0n) return undefined;
+    const made = this.#executor.explain(Number(BigInt.asIntN(32, address)));
+    return made === null ? undefined : this.#show(made);
+  }
+
+  #show(made: Compilation): CompiledCode {
+    const { decoder } = this.#executor;
+    return new CompiledCode(made, { decoder, options: this.#compiler!, symbol: (address) => this.#symbol(address) });
+  }
+
+  /**
+   * All regions that overlap a range, each as text: why it was compiled, its instructions in objdump's syntax with their IR,
+   * and the JavaScript. If there is none, what the compiler would make of the code there now; undefined if that cannot be
+   * compiled or everything is interpreted.
+   *
+   * @param where An address, a symbol (all that it names), or ranges of both as `-dfilter` takes them.
+   * @throws {AddressError} If the text is neither a symbol nor a range.
+   */
+  explainCode(where: number | bigint | string): string | undefined {
+    const ranges = parseAddressRanges(String(where), this.symbols);
+    const all = (this.#executor.code?.compilations() ?? []).map((made) => this.#show(made));
+    const here = all.filter((code) => ranges.some((range) => code.overlaps(range)));
+    if (here.length > 0) return here.join("\n");
+    return this.#codeAt(ranges[0]!.first)?.toString();
   }
 
   /** Loads what the plan says and puts everything into its state after power-on. */
@@ -285,10 +326,13 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     const bytes = this.#bus.readBytes(at, 4) ?? this.#bus.readBytes(at, 2);
     if (bytes === undefined) return undefined;
     const word = bytes.reduce((sum, byte, k) => sum + byte * 2 ** (8 * k), 0);
-    const symbol = (address: bigint) =>
-      this.symbols.at(address) === undefined ? undefined : this.symbols.format(address);
+    const symbol = (address: bigint) => this.#symbol(address);
     const { text, length } = disassemble(this.#executor.decoder, word, pc, { symbol });
     return { text, length, word: length === 2 ? word & 0xffff : word };
+  }
+
+  #symbol(address: bigint): string | undefined {
+    return this.symbols.at(address) === undefined ? undefined : this.symbols.format(address);
   }
 
   /** Ends a run that goes on asynchronously, at its next look at the host. */

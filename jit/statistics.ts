@@ -1,0 +1,70 @@
+// Figures about what was compiled and how much it is used, for `-accel jit,stats=on`.
+
+/**
+ * Why compiled code gave control back to the interpreter. Each stretch of compiled code, which may go through many regions,
+ * ends in one of these ways.
+ */
+export interface CompiledExits {
+  /** Fewer instructions remained, until the machine looks at time and interrupts, than a region may take at once. */
+  slice: number;
+  /**
+   * Execution went on where nothing is compiled: on a way that had not been executed when the region was made, at an
+   * instruction for the interpreter, or in code that is not hot yet.
+   */
+  notCompiled: number;
+  /** An exception. */
+  trap: number;
+  /** Something had to be looked at after an instruction: a device, a timer, an overwritten region, a jump over 4 GiB. */
+  attention: number;
+  /** A region did nothing, since what it assumes of a register's value does not hold (or its first instruction is a jump to a misaligned address). */
+  refused: number;
+}
+
+/** Figures of the compiler and of compiled code. */
+export interface CompilerStatistics {
+  /** Regions that were compiled. */
+  regions: number;
+  /** Guest instructions in them. */
+  instructions: number;
+  /** Characters of JavaScript that were made. */
+  textLength: number;
+  /**
+   * Time spent on it, in milliseconds: reading the guest's code, making JavaScript, V8's first compilation of that, but not
+   * its optimising compilers, which run beside. 0 unless a stopwatch was given.
+   */
+  milliseconds: number;
+  /** Instructions that were executed in compiled code. */
+  executed: number;
+  /** How often control went from the interpreter to compiled code. */
+  entries: number;
+  /** How often it went from one region to another without a call from region to region. */
+  links: number;
+  /** How often a region called a function that was not compiled; most of those were compiled at once. */
+  callsNotCompiled: number;
+  /** Why control came back. */
+  readonly exits: CompiledExits;
+  /** Regions that were dropped since the guest wrote over their instructions. */
+  dropped: number;
+  /** How often a region was compiled anew since it had assumed too much of a register's value. */
+  refusals: number;
+  /** How often everything was dropped since the cache was full. */
+  flushes: number;
+}
+
+/** Figures before anything was compiled. */
+export function noStatistics(): CompilerStatistics {
+  return {
+    regions: 0,
+    instructions: 0,
+    textLength: 0,
+    milliseconds: 0,
+    executed: 0,
+    entries: 0,
+    links: 0,
+    callsNotCompiled: 0,
+    exits: { slice: 0, notCompiled: 0, trap: 0, attention: 0, refused: 0 },
+    dropped: 0,
+    refusals: 0,
+    flushes: 0,
+  };
+}
