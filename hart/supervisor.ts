@@ -18,7 +18,7 @@ const DELEGABLE = [
   ...[CAUSE.instructionMisaligned, CAUSE.instructionAccess, CAUSE.illegalInstruction, CAUSE.breakpoint],
   ...[CAUSE.loadMisaligned, CAUSE.loadAccess, CAUSE.storeMisaligned, CAUSE.storeAccess],
   ...[CAUSE.ecallFromU, CAUSE.ecallFromS, CAUSE.instructionPage, CAUSE.loadPage, CAUSE.storePage],
-].reduce((bits, cause) => bits | 1 << cause, 0);
+].reduce<number>((bits, cause) => bits | 1 << cause, 0);
 
 /** Bit of the `time` counter in mcounteren. */
 const TM = 1 << 1;

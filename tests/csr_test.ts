@@ -92,7 +92,7 @@ const names = (xlen: Xlen) => [...Object.keys(writable(xlen)), ...counters(xlen)
 
 /** A guest with a trap handler's address in mtvec and its timer far away. */
 async function create(xlen: Xlen, cpu = ""): Promise<Guest> {
-  const guest = await Guest.create(xlen, cpu);
+  const guest = await Guest.create(xlen, `${cpu},s=off,pmp=off`);
   guest.setCsr("mtvec", HANDLER);
   guest.setX(6, 0x200_4000);
   guest.setX(7, -1);
