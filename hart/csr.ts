@@ -5,6 +5,7 @@ import { CSR_NUMBERS } from "../isa/csr_names.ts";
 import type { Extension } from "../isa/extensions.ts";
 import type { Xlen } from "../isa/instruction.ts";
 import { HIGH } from "../isa/pair.ts";
+import { floatCsrs, isStateDirty } from "./float_unit.ts";
 import type { HardwareCounter } from "./hardware_counter.ts";
 import type { Hart } from "./hart.ts";
 import { MENVCFG_HIGH, MSTATUS } from "./status.ts";
@@ -158,12 +159,14 @@ function mstatus(): [string, CsrEntry] {
   const at = 2 * CSR.mstatus;
   return ["mstatus", {
     read: (hart) => {
-      HIGH[0] = hart.csrs[at + 1]!;
-      return hart.csrs[at]!;
+      const low = hart.csrs[at]!, summary = isStateDirty(low) ? MSTATUS.SD : 0;
+      HIGH[0] = hart.csrs[at + 1]! | (hart.xlen === 64 ? summary : 0);
+      return hart.xlen === 32 ? low | summary : low;
     },
     write: (hart, low) => {
       const supervisor = hart.extensions.has("S");
       let mask = MSTATUS_WRITABLE | (supervisor ? MSTATUS_SUPERVISOR : 0);
+      if (hart.extensions.has("F")) mask |= MSTATUS.FS;
       // MPP is WARL: a level that is not there leaves it as it was.
       const mpp = (low & MSTATUS.MPP) >>> MSTATUS.MPP_SHIFT;
       if (mpp !== MACHINE && mpp !== USER && !(supervisor && mpp === SUPERVISOR)) mask &= ~MSTATUS.MPP;
@@ -269,6 +272,7 @@ function machineLevel(xlen: Xlen, extensions: ReadonlySet<Extension>): [string, 
     constant("tinfo", () => 1),
   ];
   if (xlen === 32) entries.push(upper("mstatush", "mstatus", 0), upper("menvcfgh", "menvcfg", environment, environmentChanged));
+  if (extensions.has("F")) entries.push(...floatCsrs());
   if (extensions.has("Zicntr")) {
     entries.push(
       shadow("cycle", cycle[0]![1], 0),

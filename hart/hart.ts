@@ -86,6 +86,10 @@ export class Hart {
   readonly x: Int32Array = new Int32Array(288);
   /** Floating-point registers f0 to f31: words 2n (low) and 2n+1. */
   readonly f: Int32Array = new Int32Array(288);
+  /** The same as double-precision numbers: f[n] is element n. */
+  readonly doubles: Float64Array = new Float64Array(this.f.buffer);
+  /** The same as single-precision numbers: the one in f[n] is element 2n. */
+  readonly singles: Float32Array = new Float32Array(this.f.buffer);
   /** Words of the plain CSRs: 2·number (low) and 2·number+1. */
   readonly csrs: Int32Array = new Int32Array(2 * 4096);
   /** What exists at each CSR number. */

@@ -15,6 +15,7 @@ export class Ram {
   readonly u16: Uint16Array;
   readonly i16: Int16Array;
   readonly i32: Int32Array;
+  readonly f64: Float64Array;
   /** Per 64-byte line: bits of `Watch`. */
   readonly lines: Uint8Array;
 
@@ -27,6 +28,7 @@ export class Ram {
     this.u16 = new Uint16Array(buffer);
     this.i16 = new Int16Array(buffer);
     this.i32 = new Int32Array(buffer);
+    this.f64 = new Float64Array(buffer);
     this.lines = new Uint8Array(size >>> LINE_SHIFT);
   }
 }

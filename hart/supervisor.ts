@@ -27,7 +27,7 @@ const TM = 1 << 1;
 const SSTATUS_ENTRY: CsrEntry = {
   read: (hart) => {
     const low = hart.csrTable[CSR.mstatus]!.read(hart);
-    HIGH[0] = HIGH[0]! & MSTATUS.UXL_H;
+    HIGH[0] = HIGH[0]! & (MSTATUS.UXL_H | MSTATUS.SD);
     return low & SSTATUS;
   },
   write: (hart, low) => {

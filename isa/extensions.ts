@@ -52,8 +52,13 @@ export function withImplied(extensions: Iterable<Extension>): Set<Extension> {
   return all;
 }
 
-/** Extensions whose name is only a part of a single letter that is present are left out of the string. */
-const PART_OF: Partial<Record<Extension, Extension>> = { Zalrsc: "A", Zaamo: "A", Zca: "C" };
+/** Extensions that are a part of a single letter. Where that is present, they are left out of the string. */
+const PART_OF: Partial<Record<Extension, Extension>> = { Zalrsc: "A", Zaamo: "A", Zca: "C", Zcf: "C", Zcd: "C" };
+
+/** Extensions that belong to a single letter: C's floating-point parts only where there is floating point. */
+export function partsOf(letter: Extension): Extension[] {
+  return EXTENSIONS.filter((name) => PART_OF[name] === letter);
+}
 
 /** The order in which the manual lists Z extensions: by the letter after Z in this order, then by name. S… come after all Z…. */
 const CATEGORIES = "imafdqlcbkjtpvh";

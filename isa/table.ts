@@ -3,6 +3,8 @@
 import { type Definition, type Pattern, readPattern } from "./instruction.ts";
 import { RV_A } from "./rv_a.ts";
 import { RV_C } from "./rv_c.ts";
+import { RV_D } from "./rv_d.ts";
+import { RV_F } from "./rv_f.ts";
 import { RV_I } from "./rv_i.ts";
 import { RV_M } from "./rv_m.ts";
 import { SUPERVISOR } from "./supervisor.ts";
@@ -13,6 +15,8 @@ import { ZBKB } from "./zbkb.ts";
 import { ZBKX } from "./zbkx.ts";
 import { ZBS } from "./zbs.ts";
 import { ZCB } from "./zcb.ts";
+import { ZFA } from "./zfa.ts";
+import { ZFH } from "./zfh.ts";
 import { ZICOND } from "./zicond.ts";
 import { ZICSR } from "./zicsr.ts";
 import { ZIMOP } from "./zimop.ts";
@@ -42,6 +46,10 @@ export const INSTRUCTIONS: readonly Instruction[] = [
   ...ZBKX,
   ...RV_C,
   ...ZCB,
+  ...RV_F,
+  ...RV_D,
+  ...ZFH,
+  ...ZFA,
 ].map((definition, id) => ({ ...definition, id, encoding: readPattern(definition) }));
 
 const byName = new Map<string, Instruction[]>();

@@ -4,6 +4,8 @@
 // Records hold nothing that depends on the virtual address, so that every mapping of a page shares them.
 
 import { type Decoded, type Decoder, isCompressed } from "../isa/decode.ts";
+import { type FloatOperands, floatOperands } from "../isa/float_operands.ts";
+import type { Instruction } from "../isa/table.ts";
 import { type ExecutableMemory, LINE_SHIFT, type PhysicalMemory, WATCH } from "../hart/memory.ts";
 import { SINK } from "../hart/hart.ts";
 
@@ -40,13 +42,16 @@ export class DecodeCache {
   readonly capacity: number;
   /** What to do: an operation number. */
   readonly operation: Uint16Array;
-  /** Destination, as an index of the register file; `SINK` for x0. */
+  /**
+   * Destination, as an index of the words of its register file, which are one or two to an x register and two to an f
+   * register; `SINK` for x0.
+   */
   readonly rd: Uint8Array;
-  /** First source, as an index of the register file. */
+  /** First source, as such an index. */
   readonly rs1: Uint8Array;
-  /** Second source, as an index of the register file. */
+  /** Second source, as such an index. */
   readonly rs2: Uint8Array;
-  /** Third source (a floating-point register's number). */
+  /** Third source, as such an index. */
   readonly rs3: Uint8Array;
   /** Immediate; for near branches, the distance in records. */
   readonly immediate: Int32Array;
@@ -63,6 +68,8 @@ export class DecodeCache {
   #used = 0;
   #watchBit: number;
   #scale: number;
+  /** By instruction: which operands are f registers. */
+  #float: (FloatOperands | undefined)[] = [];
   /** Physical addresses at which execution stops. Flush the cache after a change. */
   readonly breakpoints = new Set<number>();
   /** Numbers of the compiled regions by the physical address at which they are entered. */
@@ -170,12 +177,17 @@ export class DecodeCache {
     const near = numbers.near !== numbers.general && slot >= 0 && target >= 0 && target < 4096 &&
       (operands.imm & (this.#decoder.compressed ? 1 : 3)) === 0;
     this.operation[record] = near ? numbers.near : numbers.general;
-    this.rd[record] = this.#scale * (operands.rd === 0 ? SINK : operands.rd);
-    this.rs1[record] = this.#scale * operands.rs1;
-    this.rs2[record] = this.#scale * operands.rs2;
-    this.rs3[record] = operands.rs3;
+    const isFloat = this.#floatOperands(decoded.instruction), scale = this.#scale;
+    this.rd[record] = isFloat.rd ? 2 * operands.rd : scale * (operands.rd === 0 ? SINK : operands.rd);
+    this.rs1[record] = (isFloat.rs1 ? 2 : scale) * operands.rs1;
+    this.rs2[record] = (isFloat.rs2 ? 2 : scale) * operands.rs2;
+    this.rs3[record] = (isFloat.rs3 ? 2 : scale) * operands.rs3;
     this.immediate[record] = near ? operands.imm >> 1 : operands.imm;
     this.length[record] = length >> 1;
+  }
+
+  #floatOperands(instruction: Instruction): FloatOperands {
+    return this.#float[instruction.id] ??= floatOperands(instruction, this.#decoder.xlen);
   }
 
   /** Whether the instruction at a physical address was executed by the interpreter lately. */

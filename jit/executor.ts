@@ -4,6 +4,8 @@ import { Decoder } from "../isa/decode.ts";
 import { HIGH } from "../isa/pair.ts";
 import { INSTRUCTIONS } from "../isa/table.ts";
 import { PAGE_OFFSET, PC_HIGH, RECORD, REMAINING, SITE_DIRTY, SITE_PC } from "../hart/counter.ts";
+import { multiplyAdd } from "../hart/double_operations.ts";
+import { FloatUnit } from "../hart/float_unit.ts";
 import type { Hart } from "../hart/hart.ts";
 import { AMO, LoadStoreUnit } from "../hart/load_store_unit.ts";
 import { WATCH } from "../hart/memory.ts";
@@ -106,6 +108,11 @@ export class Executor {
       unit,
       X: hart.x,
       F: hart.f,
+      FD: hart.doubles,
+      FS: hart.singles,
+      floats: new FloatUnit(hart),
+      multiplyAdd,
+      CSRS: hart.csrs,
       STATE: this.#state,
       OPERATION: this.cache.operation,
       RD: this.cache.rd,
@@ -119,6 +126,7 @@ export class Executor {
       U16: ram.u16,
       I16: ram.i16,
       I32: ram.i32,
+      F64: ram.f64,
       LINES: ram.lines,
       LOADS: hart.translation.loads,
       STORES: hart.translation.stores,

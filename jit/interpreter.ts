@@ -9,6 +9,7 @@ import { PAGE_OFFSET, PC_HIGH, RECORD, REMAINING } from "../hart/counter.ts";
 import { FIRST_OPERATION, type OperationNumbers, PAGE_END, UNDECODED } from "./decode_cache.ts";
 import { add, call, type Expression, primary, SHIFT, ZERO } from "./expression.ts";
 import { Emitter, type Pair, sizeOf } from "./emitter.ts";
+import { FLOAT_VARIABLES, floatPath, type FloatPlaces, IS_DIRTY, IS_ENABLED, readyInMode } from "./float_paths.ts";
 import { hartCall, MemoryAccess } from "./memory_access.ts";
 import { TranslatedAccess } from "./translated_access.ts";
 
@@ -146,7 +147,7 @@ class HandlerEmitter extends Emitter {
     this.line(`X[${rd.text} + 1] = ${high.text};`);
   }
   protected readF(register: number): Pair {
-    const index = this.named(primary(this.#field(register) + (register === FIELD_RS3 ? " * 2" : "")));
+    const index = this.named(primary(this.#field(register)));
     return {
       low: primary(`F[${index.text}]`),
       high: primary(`F[${index.text} + 1]`),
@@ -159,6 +160,40 @@ class HandlerEmitter extends Emitter {
     const high = this.named(value.high);
     this.line(`F[${rd.text}] = ${value.low.text};`);
     this.line(`F[${rd.text} + 1] = ${high.text};`);
+    this.line(`if (!(${IS_DIRTY})) floats.markDirty();`);
+  }
+
+  /**
+   * A floating-point instruction: by its fast path, or as its meaning says. False if it has no fast path. Never in the loop,
+   * which has no room for it.
+   */
+  emitFloat(name: string, statements: readonly Statement[]): boolean {
+    const words = { rd: "RD[ip]", rs1: "RS1[ip]", rs2: "RS2[ip]", rs3: "RS3[ip]" }, mode = "IMM[ip]";
+    const places: FloatPlaces = {
+      double: (place) => `FD[${words[place]} >> 1]`,
+      single: (place) => `FS[${words[place]}]`,
+      low: (place) => `F[${words[place]}]`,
+      high: (place) => `F[${words[place]} + 1]`,
+      x: () => ({ low: `X[${words.rs1}]`, high: `X[${words.rs1} + 1]` }),
+      dirty: IS_DIRTY,
+      ready: readyInMode(mode),
+      isMode: (wanted, is) => `${mode} ${is ? "===" : "!=="} ${wanted}`,
+      sameSources: false,
+    };
+    this.begin();
+    const path = floatPath(name, statements, this, this.#memory, places);
+    if (path === null) return false;
+    this.line(`if (${path.condition}) {`);
+    if (path.double !== undefined) this.line(`FD[${words.rd} >> 1] = ${path.double};`);
+    if (path.statements !== undefined) this.line(path.statements);
+    if (path.low !== undefined) {
+      this.line(`X[RD[ip]] = ${path.low};`);
+      if (this.xlen === 64) this.line(`X[RD[ip] + 1] = ${path.high ?? "X[RD[ip]] >> 31"};`);
+    }
+    this.line(`} else {`);
+    this.emit(statements);
+    this.line(`}`);
+    return true;
   }
   protected field(value: Value): Expression {
     if (value.low === FIELD_IMM) return primary("IMM[ip]");
@@ -221,6 +256,7 @@ class HandlerEmitter extends Emitter {
   }
 
   protected call(s: Call): void {
+    if (s.name === "floatEnabled") this.line(`if (!(${IS_ENABLED}))`);
     const invocation = hartCall(this, s).text;
     this.#before();
     if (s.temp === null) this.line(`${invocation};`);
@@ -314,10 +350,12 @@ function declare(count: number): string {
 
 /** Text of a function that executes the instruction of a record and returns the next record. */
 export function handlerText(instruction: Instruction, near: boolean, options: InterpreterOptions): string {
-  const emitter = new HandlerEmitter(options, false, near);
-  emitter.emit(statements(instruction, options.xlen));
+  const emitter = new HandlerEmitter(options, false, near), meaning = statements(instruction, options.xlen);
+  const isFloat = emitter.emitFloat(instruction.name, meaning);
+  if (!isFloat) emitter.emit(meaning);
   const name = instruction.name.replaceAll(".", "_");
-  return `function ${name}(ip) { ${declare(emitter.maxTemps)}\n${
+  const variables = isFloat ? `let ${FLOAT_VARIABLES.map((v) => `${v} = 0`).join(", ")};` : "";
+  return `function ${name}(ip) { ${declare(emitter.maxTemps)} ${variables}\n${
     emitter.lines.join("\n")
   }\nreturn ip + LENGTH[ip] | 0; }`;
 }

@@ -187,6 +187,9 @@ function largestPowerOfTwo(size: number): number {
 /** Hart functions that belong to the load-store unit. */
 const UNIT_CALLS = new Set(["loadReserved", "storeConditional", "compareAndSwap"]);
 
+/** Hart functions that belong to the floating-point unit. */
+const FLOAT_CALLS = new Set(["floatEnabled", "float"]);
+
 /** Positions of the arguments that are as wide as a register: they go as two halves, on RV32 with an upper half of 0. */
 const WORD_ARGUMENTS: Readonly<Record<string, readonly number[]>> = {
   csr: [2],
@@ -205,5 +208,6 @@ export function hartCall(emitter: ValueEmitter, s: Call): Expression {
     const word = emitter.narrow(value);
     return WORD_ARGUMENTS[s.name]?.includes(position) ? [word, literal(0)] : [word];
   });
-  return call(`${UNIT_CALLS.has(s.name) ? "unit" : "hart"}.${s.name}`, ...args);
+  const owner = UNIT_CALLS.has(s.name) ? "unit" : FLOAT_CALLS.has(s.name) ? "floats" : "hart";
+  return call(`${owner}.${s.name}`, ...args);
 }

@@ -6,6 +6,7 @@
 
 import type { Branch, Call, JumpTo, Leave, Load, Statement, Store, Value } from "../isa/ir.ts";
 import { REMAINING, SITE_DIRTY, SITE_PC } from "../hart/counter.ts";
+import { READY_STATE, UNKNOWN_STATE } from "../hart/float_unit.ts";
 import { Emitter, type Pair, sizeOf } from "./emitter.ts";
 import { type Expression, inside, isSimple, literal, literalValue, primary, SHIFT, shift, ZERO } from "./expression.ts";
 import {
@@ -19,6 +20,7 @@ import {
   UNKNOWN,
   withoutShrinkingRooms,
 } from "./facts.ts";
+import { FLOAT_STATE, FLOAT_VARIABLES, floatPath, type FloatPlaces, IS_ENABLED, isNearest } from "./float_paths.ts";
 import { accessCode, hartCall, MemoryAccess } from "./memory_access.ts";
 import { type Block, computedRegisters, type Region, type RegionInstruction, type RegisterSet } from "./region.ts";
 
@@ -64,6 +66,16 @@ function registersOf(set: RegisterSet): number[] {
   return list;
 }
 
+/** JavaScript text of the double whose halves these are; undefined if they are not known, or for a NaN. */
+function doubleOf(low: number | undefined, high: number | undefined): string | undefined {
+  if (low === undefined || high === undefined) return undefined;
+  const view = new DataView(new ArrayBuffer(8));
+  view.setInt32(0, high);
+  view.setInt32(4, low);
+  const value = view.getFloat64(0);
+  return Number.isNaN(value) ? undefined : Object.is(value, -0) ? "-0" : String(value);
+}
+
 /** Emits the function of one region. */
 export class RegionEmitter extends Emitter {
   readonly #region: Region;
@@ -89,12 +101,22 @@ export class RegionEmitter extends Emitter {
   #ahead = 0;
   #mayStop = false;
   #slowPaths = false;
+  /** Whether there are floating-point instructions; the variable `z` is the floating-point state then. */
+  readonly #floats: boolean;
+  /**
+   * Floating-point registers that fast paths read as doubles. Their values are in variables, too, such as `f5`: reading back what
+   * was just written costs more than adding two numbers. FD is always up to date.
+   */
+  readonly #mirrored = new Set<number>();
 
   constructor(region: Region, options: RegionEmitterOptions) {
     super(options.xlen);
     this.#region = region;
     this.#options = options;
     this.#memory = new MemoryAccess(options.ramBase, options.ramSize, options.xlen);
+    this.#floats = region.blocks.some(({ instructions }) =>
+      instructions.some(({ statements }) => statements.some((s) => s.kind === "call" && s.name === "floatEnabled"))
+    );
     this.#computed = region.blocks.reduce((set, block) => set | computedRegisters(block), 0);
     for (const n of registersOf(options.xlen === 64 ? this.#computed & region.entry.liveIn : 0)) {
       const assumption = options.assume?.(n);
@@ -167,8 +189,63 @@ export class RegionEmitter extends Emitter {
   }
   protected writeF(register: number, value: Pair): void {
     const low = this.named(value.low), high = this.named(value.high);
-    this.line(`F[${2 * register}] = ${low.text}; F[${2 * register + 1}] = ${high.text};`);
-    this.line(`hart.dirtyFloat();`);
+    const known = doubleOf(literalValue(low), literalValue(high));
+    if (known !== undefined) this.line(`FD[${register}] = ${known};`);
+    else this.line(`F[${2 * register}] = ${low.text}; F[${2 * register + 1}] = ${high.text};`);
+    this.line(`if (z === ${UNKNOWN_STATE}) z = floats.markDirty();`);
+    this.#mirror(register);
+  }
+  /** After a floating-point register was set: its variable follows, if it has one. */
+  #mirror(register: number): void {
+    if (this.#mirrored.has(register)) this.line(`f${register} = FD[${register}];`);
+  }
+  /** The variables of all floating-point registers from the register file. */
+  #loadFloats(): void {
+    for (const register of this.#mirrored) this.#mirror(register);
+  }
+
+  /** A floating-point instruction: by its fast path where that may be taken, else as its meaning says. */
+  #float({ instruction, operands, statements }: RegionInstruction): void {
+    const { rd, rs1, rs2, imm } = operands, condition = (holds: boolean) => holds ? "" : null;
+    const text = (e: Expression) => isSimple(e) ? e.text : `(${e.text})`;
+    const places: FloatPlaces = {
+      double: (place) => {
+        this.#mirrored.add(operands[place]);
+        return `f${operands[place]}`;
+      },
+      single: (place) => `FS[${2 * operands[place]}]`,
+      low: (place) => `F[${2 * operands[place]}]`,
+      high: (place) => `F[${2 * operands[place] + 1}]`,
+      x: () => {
+        if (this.xlen === 32) return { low: text(this.readLow(rs1)), high: "0" };
+        const { low, high } = this.readPair(rs1);
+        return { low: text(low), high: text(high) };
+      },
+      dirty: `z !== ${UNKNOWN_STATE}`,
+      ready: isNearest(imm) ? `z === ${READY_STATE}` : null,
+      isMode: (mode, is) => condition((imm === mode) === is),
+      sameSources: rs1 === rs2,
+    };
+    this.begin();
+    const path = floatPath(instruction.name, statements, this, this.#memory, places);
+    if (path === null) {
+      this.emit(statements);
+      return;
+    }
+    this.line(`if (${path.condition}) {`);
+    if (path.double !== undefined) {
+      this.line(`${this.#mirrored.has(rd) ? `f${rd} = ` : ""}FD[${rd}] = ${path.double};`);
+    } else if (path.statements !== undefined) {
+      this.line(path.statements);
+      if (statements.some(({ kind }) => kind === "setF")) this.#mirror(rd);
+    }
+    if (path.low !== undefined && rd !== 0) {
+      this.line(`x${rd} = ${path.low};`);
+      if (this.xlen === 64) this.line(`x${rd}h = ${path.high ?? `x${rd} >> 31`};`);
+    }
+    this.line(`} else {`);
+    this.emit(statements);
+    this.line(`}`);
   }
   protected field(_value: Value): Expression {
     throw new Error("an operand of compiled code is always known");
@@ -243,7 +320,13 @@ export class RegionEmitter extends Emitter {
 
   protected call(s: Call): void {
     this.#slowPaths = true;
-    this.#mayStop = true;
+    const isCheck = s.name === "floatEnabled", changesFloats = s.name === "float" || s.name === "csr";
+    if (!isCheck && s.name !== "float") this.#mayStop = true;
+    if (isCheck) {
+      // Operations look themselves.
+      if (this.#instruction.statements.some((other) => other.kind === "call" && other.name === "float")) return;
+      this.line(`if (z === ${UNKNOWN_STATE} && !(${IS_ENABLED})) {`);
+    }
     const invocation = hartCall(this, s).text;
     this.#written(this.#dirty, this.#facts);
     this.line(`${S(SITE_PC)} = ${this.#instruction.pc}; ${S(SITE_DIRTY)} = ${this.#dirty};`);
@@ -253,6 +336,8 @@ export class RegionEmitter extends Emitter {
       const low = this.temp(primary(invocation)), high = this.temp(primary("HIGH[0]"));
       this.define(s.temp, { low, high, signExtended: false, zeroExtended: false });
     } else this.define(s.temp, this.temp(primary(invocation)));
+    if (isCheck) this.line(`}`);
+    else if (this.#floats && changesFloats) this.line(`z = floats.state();`);
   }
 
   // Control flow is the terminators' business; see `#terminate`.
@@ -333,6 +418,7 @@ export class RegionEmitter extends Emitter {
         this.emit(i.statements.slice(0, -1));
         result = this.condition(last.condition);
       } else if (last?.kind === "jumpTo") result = this.#indirect(i.statements, last);
+      else if (i.statements.some((s) => s.kind === "call" && s.name === "floatEnabled")) this.#float(i);
       else this.emit(i.statements);
       if (this.#mayStop) {
         const ahead = this.#ahead;
@@ -431,6 +517,8 @@ export class RegionEmitter extends Emitter {
     this.line(`if (d <= 0) return ${target};`);
     this.line(`r = ${cell}.run(d - 1); if (r !== ${next.pc}) return r;`);
     this.line(`n = ${S(REMAINING)};`);
+    if (this.#floats) this.line(`z = floats.state();`);
+    this.#loadFloats();
     this.#check(next, 0);
     this.#loads(next.liveIn);
     const kept = this.#keptOverCall(block, next);
@@ -549,6 +637,7 @@ export class RegionEmitter extends Emitter {
     this.#slowPaths = false;
     this.#highForms.fill(SIGN | ZEROES);
     this.#loads(entry.liveIn);
+    this.#loadFloats();
     const loads = this.lines.length;
     if (this.#region.reducible) this.#tree(entry);
     else this.#switch();
@@ -559,6 +648,10 @@ export class RegionEmitter extends Emitter {
     );
     const temps = Array.from({ length: this.maxTemps }, (_, k) => `t${k} = 0`);
     const declared = [`n = ${S(REMAINING)}`, "r = 0", "e = 0", "m = 0", "thrown = null", "q = c0", ...locals, ...temps];
+    if (this.#floats) {
+      const variables = [...FLOAT_VARIABLES, ...[...this.#mirrored].map((n) => `f${n}`)];
+      declared.push(`z = ${FLOAT_STATE}`, ...variables.map((name) => `${name} = 0`));
+    }
     const lines = [
       `function region_${hex(entry.pc)}(d) {`,
       `let ${declared.join(", ")};`,

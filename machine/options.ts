@@ -1,6 +1,6 @@
 // What a machine is made from, and how the texts that users write for it (sizes, CPU properties) are read.
 
-import { type Extension, EXTENSIONS, withImplied } from "../isa/extensions.ts";
+import { type Extension, EXTENSIONS, partsOf, withImplied } from "../isa/extensions.ts";
 import { OptionError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 
@@ -100,14 +100,15 @@ export const CPU_MODELS: Readonly<Record<string, string>> = {
   rv64: "64-bit hart with everything that hartbeat implements",
 };
 
-/** Extensions that are known but not implemented yet. */
-const ABSENT: readonly string[] = ["F", "D", "Zfh", "Zfhmin", "Zfa", "Zcf", "Zcd"];
-
-/** Extensions that a hart has unless they are switched off. */
-const DEFAULT_EXTENSIONS: readonly Extension[] = EXTENSIONS.filter((name) => !ABSENT.includes(name));
-
 /** Names by which `-cpu` properties know the extensions: QEMU's, which are the manual's in small letters. */
-const PROPERTIES = new Map<string, Extension>(DEFAULT_EXTENSIONS.map((name) => [name.toLowerCase(), name]));
+const PROPERTIES = new Map<string, Extension>(EXTENSIONS.map((name) => [name.toLowerCase(), name]));
+
+/** Extensions that a hart has unless they are switched off: all. Zcf is for RV32 only, as its encodings are others' on RV64. */
+function defaultExtensions(xlen: 32 | 64): Set<Extension> {
+  const extensions = new Set<Extension>(EXTENSIONS);
+  if (xlen === 64) extensions.delete("Zcf");
+  return extensions;
+}
 
 /** Name of the property for physical memory protection, which is no extension. */
 const PMP = "pmp";
@@ -125,7 +126,7 @@ export function parseCpu(text: string): CpuModel {
   if (!(model in CPU_MODELS)) {
     throw new OptionError(`-cpu ${model}: no such CPU${nearest(model, Object.keys(CPU_MODELS))}`);
   }
-  const extensions = new Set<Extension>(withImplied(DEFAULT_EXTENSIONS));
+  const xlen = model === "rv32" ? 32 : 64, extensions = defaultExtensions(xlen);
   let pmp = true;
   for (const property of properties) {
     const [name = "", value = "on"] = property.split("=");
@@ -137,19 +138,24 @@ export function parseCpu(text: string): CpuModel {
     const on = { on: true, true: true, yes: true, off: false, false: false, no: false }[value.toLowerCase()];
     if (on === undefined) throw new OptionError(`-cpu ${model},${property}: ${value} is neither on nor off`);
     if (extension === undefined) pmp = on && !name.startsWith("-");
-    else if (on && !name.startsWith("-")) { for (const implied of withImplied([extension])) extensions.add(implied); }
-    else removeWithDependents(extensions, extension);
+    else if (!on || name.startsWith("-")) removeWithDependents(extensions, extension);
+    else if (extension === "Zcf" && xlen === 64) throw new OptionError(`-cpu ${text}: only rv32 can have zcf`);
+    else for (const implied of withImplied([extension])) extensions.add(implied);
+  }
+  if (extensions.has("C")) {
+    if (extensions.has("F") && xlen === 32) extensions.add("Zcf");
+    if (extensions.has("D")) extensions.add("Zcd");
   }
   if (!extensions.has("I")) throw new OptionError(`-cpu ${text}: every hart has i; it cannot be off`);
-  return { xlen: model === "rv32" ? 32 : 64, extensions, pmp };
+  return { xlen, extensions, pmp };
 }
 
 
-/** Removes an extension, what it alone brought, and what cannot be without it. */
+/** Removes an extension, its parts, and what cannot be without it. */
 function removeWithDependents(extensions: Set<Extension>, removed: Extension): void {
-  const brought = withImplied([removed]);
-  // A single letter goes with its parts; a part takes along everything that implies it.
-  if (removed.length === 1) { for (const part of brought) extensions.delete(part); }
+  for (const part of partsOf(removed)) extensions.delete(part);
+  // With F and D, C is not whole without its parts for them (unprivileged manual, "Zc*").
+  if ((removed === "Zcf" || removed === "Zcd") && extensions.has(removed)) extensions.delete("C");
   extensions.delete(removed);
   for (const other of [...extensions]) {
     const needs = withImplied([other]);

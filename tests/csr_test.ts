@@ -23,23 +23,24 @@ const masked = (mask: bigint, fixed = 0n): Written => (value) => value & mask | 
 const all: Written = (value) => value;
 const zero: Written = () => 0n;
 
-const MIE = 1n << 3n, MPIE = 1n << 7n, MPP = 3n << 11n, MPRV = 1n << 17n, TW = 1n << 21n;
+const MIE = 1n << 3n, MPIE = 1n << 7n, MPP = 3n << 11n, FS = 3n << 13n, MPRV = 1n << 17n, TW = 1n << 21n;
 const MSI = 1n << 3n, MTI = 1n << 7n, MEI = 1n << 11n;
 
-/** mstatus without supervisor mode and floating point: MPP holds only U (0) and M (3), UXL is 2 on RV64. */
+/** mstatus without supervisor mode: MPP holds only U (0) and M (3), SD says whether FS is Dirty, UXL is 2 on RV64. */
 function mstatus(xlen: Xlen): Written {
   const fixed = xlen === 64 ? 2n << 32n : 0n;
   return (value, old) => {
     const level = value >> 11n & 3n, mpp = level === 0n || level === 3n ? level << 11n : old & MPP;
-    return value & (MIE | MPIE | MPRV | TW) | mpp | fixed;
+    const summary = (value & FS) === FS ? 1n << BigInt(xlen - 1) : 0n;
+    return value & (MIE | MPIE | FS | MPRV | TW) | mpp | summary | fixed;
   };
 }
 /** The base is a multiple of 4; modes 2 and 3 are reserved and leave the mode as it was. */
 const mtvec: Written = (value, old) => (value & 2n) === 0n ? value & ~2n : value & ~3n | old & 3n;
 
-/** misa of the default CPU: MXL, and A, B (Zba, Zbb and Zbs), C, I, M and U. */
+/** misa of the default CPU: MXL, and A, B (Zba, Zbb and Zbs), C, D, F, I, M and U. */
 function misa(xlen: Xlen): bigint {
-  const letters = [..."ABCIMU"].reduce((bits, letter) => bits | 1n << BigInt(letter.charCodeAt(0) - 65), 0n);
+  const letters = [..."ABCDFIMU"].reduce((bits, letter) => bits | 1n << BigInt(letter.charCodeAt(0) - 65), 0n);
   return letters | BigInt(xlen / 32) << BigInt(xlen - 2);
 }
 
@@ -252,14 +253,16 @@ for (const xlen of WIDTHS) {
 
   test(`-cpu with extensions off takes their RV${xlen} CSRs and misa letters away`, async () => {
     const bit = (letter: string) => 1n << BigInt(letter.charCodeAt(0) - 65);
-    const without = async (cpu: string, letter: string) => {
+    const without = async (cpu: string, ...letters: string[]) => {
       const guest = await create(xlen, cpu);
-      assert.equal(read(guest, "misa"), misa(xlen) & ~bit(letter), cpu);
+      assert.equal(read(guest, "misa"), letters.reduce((bits, letter) => bits & ~bit(letter), misa(xlen)), cpu);
     };
     await without(",m=off", "M");
     await without(",a=off", "A");
     await without(",c=off", "C");
     await without(",zbb=off", "B");
+    await without(",d=off", "D");
+    await without(",f=off", "D", "F");
     const counterless = await create(xlen, ",zicntr=off,zihpm=off");
     for (const name of ["cycle", "time", "instret", "hpmcounter3"]) {
       assert.equal(read(counterless, name), undefined, name);
