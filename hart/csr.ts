@@ -233,8 +233,11 @@ function machineLevel(xlen: Xlen, extensions: ReadonlySet<Extension>): [string, 
     constant("mconfigptr", zero),
     mstatus(),
     xlen === 32 ? constant("misa", (hart) => misa(hart) | 1 << 30) : constant("misa", misa, () => 2 << 30),
-    plain("mie", { low: MACHINE_INTERRUPTS | (supervisor ? SUPERVISOR_INTERRUPTS : 0), high: 0 }, (hart) =>
-      hart.interruptsChanged()),
+    plain(
+      "mie",
+      { low: MACHINE_INTERRUPTS | (supervisor ? SUPERVISOR_INTERRUPTS : 0), high: 0 },
+      (hart) => hart.interruptsChanged(),
+    ),
     // MSIP, MTIP and MEIP are wires: software cannot write them here. SEIP is a wire beside the bit that software writes.
     ["mip", {
       read: (hart) => {
@@ -271,7 +274,9 @@ function machineLevel(xlen: Xlen, extensions: ReadonlySet<Extension>): [string, 
     constant("tdata3", zero),
     constant("tinfo", () => 1),
   ];
-  if (xlen === 32) entries.push(upper("mstatush", "mstatus", 0), upper("menvcfgh", "menvcfg", environment, environmentChanged));
+  if (xlen === 32) {
+    entries.push(upper("mstatush", "mstatus", 0), upper("menvcfgh", "menvcfg", environment, environmentChanged));
+  }
   if (extensions.has("F")) entries.push(...floatCsrs());
   if (extensions.has("Zicntr")) {
     entries.push(

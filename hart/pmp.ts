@@ -112,7 +112,9 @@ export class Pmp {
     for (let entry = 0; entry < PMP_ENTRIES; entry++) {
       const configuration = this.#configuration[entry]!, mode = configuration & ADDRESS_MODE;
       if (mode === 0) continue;
-      const range = mode === TOR ? { start: this.#bound(entry - 1), end: this.#bound(entry) } : this.#naturalRange(entry);
+      const range = mode === TOR
+        ? { start: this.#bound(entry - 1), end: this.#bound(entry) }
+        : this.#naturalRange(entry);
       if (range.start < range.end) this.#rules.push({ ...range, configuration });
     }
   }

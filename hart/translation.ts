@@ -35,7 +35,10 @@ export function isTranslationMode(xlen: 32 | 64, mode: number): boolean {
 
 /** What an access is for: which exceptions it raises. */
 const PAGE_FAULT = new Map([[READ, CAUSE.loadPage], [WRITE, CAUSE.storePage], [EXECUTE, CAUSE.instructionPage]]);
-const ACCESS_FAULT = new Map([[READ, CAUSE.loadAccess], [WRITE, CAUSE.storeAccess], [EXECUTE, CAUSE.instructionAccess]]);
+const ACCESS_FAULT = new Map([[READ, CAUSE.loadAccess], [WRITE, CAUSE.storeAccess], [
+  EXECUTE,
+  CAUSE.instructionAccess,
+]]);
 
 /** Number of the page of 2^`bits` times 4 KiB that an address lies in. */
 function largePage(low: number, high: number, bits: number): number {
@@ -130,9 +133,7 @@ export class Translation {
       : (high >>> 0) * 2 ** 32 + ((low & -4096) >>> 0);
     const physical = page + (low & 4095);
     const allowed = hart.pmp.page(page, privilege);
-    const refused = allowed === MIXED
-      ? !hart.pmp.allows(physical, size, access, privilege)
-      : (access & ~allowed) !== 0;
+    const refused = allowed === MIXED ? !hart.pmp.allows(physical, size, access, privilege) : (access & ~allowed) !== 0;
     if (refused && hart.hasPmp) raise(ACCESS_FAULT.get(access)!, low, high);
     if (access !== EXECUTE && (allowed !== MIXED || !hart.hasPmp)) {
       this.#remember(low, high, page, hart.hasPmp ? allowed & this.#permissions : this.#permissions);
@@ -180,7 +181,9 @@ export class Translation {
     for (let level = levels - 1; level >= 0; level--) {
       const span = 2 ** (bits * level);
       const at = table * 4096 + Math.floor(vpn / span) % 2 ** bits * pteSize;
-      if (!memory.isRam(at, pteSize) || !this.#tableAllowed(at, pteSize, READ)) raise(ACCESS_FAULT.get(access)!, low, high);
+      if (!memory.isRam(at, pteSize) || !this.#tableAllowed(at, pteSize, READ)) {
+        raise(ACCESS_FAULT.get(access)!, low, high);
+      }
       const pte = memory.read(at, pteSize), pteHigh = narrow ? 0 : HIGH[0]!;
       if ((pte & PTE.V) === 0 || (pte & (PTE.R | PTE.W)) === PTE.W || (pteHigh & PTE_RESERVED_HIGH) !== 0) fault();
       const memoryType = pteHigh >>> PBMT_SHIFT & 3, napot = (pteHigh & PTE_N) !== 0;

@@ -150,7 +150,6 @@ export function parseCpu(text: string): CpuModel {
   return { xlen, extensions, pmp };
 }
 
-
 /** Removes an extension, its parts, and what cannot be without it. */
 function removeWithDependents(extensions: Set<Extension>, removed: Extension): void {
   for (const part of partsOf(removed)) extensions.delete(part);

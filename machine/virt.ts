@@ -37,7 +37,10 @@ function build({ bus, harts, timeline, console, exit, reset }: BoardParts): Buil
       timer: { set: (level) => hart.setLine(INTERRUPT.machineTimer, level) },
     })),
   });
-  for (const hart of harts) hart.time = clint;
+  for (const hart of harts) {
+    hart.time = clint;
+    hart.supervisorTimer = clint.comparator({ set: (level) => hart.timerReached(level) });
+  }
   const uart = new Uart16550({
     name: unit("serial", VIRT.uart),
     irq: { set: () => {} },

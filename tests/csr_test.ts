@@ -177,7 +177,7 @@ for (const xlen of WIDTHS) {
   });
 
   test(`RV${xlen} CSRs after reset`, async () => {
-    const guest = await Guest.create(xlen);
+    const guest = await Guest.create(xlen, ",s=off,pmp=off");
     const expected: Record<string, bigint> = {
       misa: misa(xlen),
       mstatus: xlen === 64 ? 2n << 32n : 0n,
