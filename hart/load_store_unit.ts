@@ -49,8 +49,8 @@ export class LoadStoreUnit {
     const first = 4096 - (low & 4095), next = (low + first) | 0;
     const nextHigh = next === 0 && this.#hart.xlen === 64 ? (high + 1) | 0 : high;
     const start = this.#physical(low, high, first, access);
-    if (!this.#hart.memory.isRam(start, first)) raise(cause, low, high);
     const rest = this.#physical(next, nextHigh, size - first, access);
+    if (!this.#hart.memory.isRam(start, first)) raise(cause, low, high);
     if (!this.#hart.memory.isRam(rest, size - first)) raise(cause, next, nextHigh);
     return Array.from({ length: size }, (_, k) => k < first ? start + k : rest + k - first);
   }
