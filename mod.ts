@@ -3,7 +3,7 @@
 export { type InstructionText, Machine, type RunOptions } from "./machine/machine.ts";
 export type { FileSource, LoaderDevice, MachineOptions } from "./machine/options.ts";
 export type { Stop, StopBase } from "./machine/stop.ts";
-export type { HartView, RegisterName, Registers, Word } from "./machine/hart_view.ts";
+export type { FloatRegisters, HartView, RegisterName, Registers, Word } from "./machine/hart_view.ts";
 export type { MemoryView } from "./machine/memory_view.ts";
 export type { Console, Receiver } from "./machine/console.ts";
 export type { SymbolMatch, Symbols } from "./machine/symbols.ts";

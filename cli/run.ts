@@ -131,6 +131,7 @@ class Session {
   async run(): Promise<number> {
     const { console } = this.#machine, serial = this.#serial;
     for (const warning of this.#machine.warnings) this.#say(`warning: ${warning}`);
+    if (this.#log.isIdle) this.#say("warning: -d jit logs nothing, since -accel interpreter compiles nothing");
     const descriptor = serial.kind === "stdio"
       ? STDOUT
       : serial.kind === "file"

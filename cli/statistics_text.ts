@@ -24,6 +24,6 @@ export function statisticsText(instructions: number, s: CompilerStatistics): str
     `left it for: end of slice ${exits.slice}, not compiled ${exits.notCompiled}, trap ${exits.trap}, ` +
     `attention (device, timer, overwritten code) ${exits.attention}, refused assumption ${exits.refused}`,
     `compiled anew after a wrong assumption ${s.refusals}, dropped as overwritten ${s.dropped}, ` +
-    `flushed as full ${s.flushes}`,
+    `all dropped (cache full, breakpoints changed) ${s.flushes}`,
   ];
 }

@@ -49,6 +49,11 @@ export class TraceLog {
     if (items.has("jit")) machine.onCompile = (code) => this.#compiled(code);
   }
 
+  /** True if compiled code is to be logged of a machine that compiles nothing. */
+  get isIdle(): boolean {
+    return this.#items.has("jit") && this.#machine.compilerStatistics === undefined;
+  }
+
   /** True if every instruction has to go through `step`. */
   get steps(): boolean {
     return this.#items.has("in_asm") || this.#items.has("exec");

@@ -3,6 +3,7 @@
 
 import { give, HIGH, unsigned64 } from "../isa/pair.ts";
 import { CSR_NUMBERS } from "../isa/csr_names.ts";
+import { REMAINING, SITE_DIRTY, SITE_PC } from "./counter.ts";
 import type { CsrEntry } from "./csr.ts";
 import { doubleOperation, result } from "./double_operations.ts";
 import type { Hart } from "./hart.ts";
@@ -29,10 +30,12 @@ export const UNKNOWN_STATE = 0, DIRTY_STATE = 1, READY_STATE = 3;
 
 /** Floating-point state and operations of a hart. */
 export class FloatUnit {
+  readonly #hart: Hart;
   readonly #csrs: Int32Array;
   readonly #flags: Flags = { bits: 0 };
 
   constructor(hart: Hart) {
+    this.#hart = hart;
     this.#csrs = hart.csrs;
   }
 
@@ -88,6 +91,38 @@ export class FloatUnit {
     );
     this.#raise(flags.bits);
     return give(value);
+  }
+
+  /**
+   * Does an operation from f registers to an f register, for compiled code; a source of -1 is one that it does not have. The last
+   * three say where it stands (see `SITE_PC`). Gives the state after that.
+   */
+  operate(
+    number: number,
+    mode: number,
+    rd: number,
+    rs1: number,
+    rs2: number,
+    rs3: number,
+    pc: number,
+    dirty: number,
+    remaining: number,
+  ): number {
+    const { f, count: { state } } = this.#hart;
+    state[SITE_PC] = pc, state[SITE_DIRTY] = dirty, state[REMAINING] = remaining;
+    const low = this.float(
+      number,
+      mode,
+      f[2 * rs1]!,
+      f[2 * rs1 + 1]!,
+      rs2 < 0 ? 0 : f[2 * rs2]!,
+      rs2 < 0 ? 0 : f[2 * rs2 + 1]!,
+      rs3 < 0 ? 0 : f[2 * rs3]!,
+      rs3 < 0 ? 0 : f[2 * rs3 + 1]!,
+    );
+    f[2 * rd] = low;
+    f[2 * rd + 1] = HIGH[0]!;
+    return this.markDirty();
   }
 
   #raise(flags: number): void {

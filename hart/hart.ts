@@ -3,7 +3,7 @@
 import { type Extension, withImplied } from "../isa/extensions.ts";
 import type { Xlen } from "../isa/instruction.ts";
 import type { Count } from "./counter.ts";
-import { HIGH } from "../isa/pair.ts";
+import { give, HIGH, unsigned64 } from "../isa/pair.ts";
 import { CSR, csrEntries, type CsrEntry, resetCsrs } from "./csr.ts";
 import { HardwareCounter } from "./hardware_counter.ts";
 import type { PhysicalMemory } from "./memory.ts";
@@ -241,6 +241,15 @@ export class Hart {
       this.x[2 * n] = Number(BigInt.asIntN(32, value));
       this.x[2 * n + 1] = Number(BigInt.asIntN(32, value >> 32n));
     }
+  }
+  /** The 64 bits of a floating-point register, unsigned. */
+  readF(n: number): bigint {
+    return unsigned64(this.f[2 * n]!, this.f[2 * n + 1]!);
+  }
+  /** Sets the 64 bits of a floating-point register; mstatus.FS stays as it is. */
+  writeF(n: number, value: bigint): void {
+    this.f[2 * n] = give(value);
+    this.f[2 * n + 1] = HIGH[0]!;
   }
   /** Program counter, unsigned. */
   get pc(): bigint {

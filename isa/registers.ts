@@ -18,3 +18,11 @@ ABI_NAMES.forEach((name, number) => numbers.set(name, number).set(`x${number}`, 
 export function registerNumber(name: string): number | undefined {
   return numbers.get(name);
 }
+
+const floatNumbers = new Map<string, number>();
+FLOAT_ABI_NAMES.forEach((name, number) => floatNumbers.set(name, number).set(`f${number}`, number));
+
+/** Number of the floating-point register with an ABI name (`fa0`) or a plain one (`f10`), or undefined. */
+export function floatRegisterNumber(name: string): number | undefined {
+  return floatNumbers.get(name);
+}

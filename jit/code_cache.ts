@@ -33,6 +33,8 @@ export interface Cell {
   need: number;
   /** Registers of whose values nothing is assumed, since that was wrong before. */
   unassumed: RegisterSet;
+  /** How often it was called while not compiled. */
+  calls: number;
   /** How often `run` refused because an assumption was wrong. */
   refusals: number;
   /** The region that is compiled. */
@@ -45,6 +47,8 @@ interface CompiledRegion {
   readonly region: Region;
   readonly lines: readonly number[];
   readonly reason: CompileReason;
+  /** Whether it ends where other regions begin, as a side way does. */
+  readonly joins: boolean;
   /** What was assumed of registers. */
   readonly assumptions: ReadonlyMap<number, Assumption>;
 }
@@ -55,6 +59,8 @@ export type CompileReason =
   | "hot"
   /** A region called it. */
   | "called"
+  /** A region was left for it often enough. */
+  | "exit"
   /** What it assumed of a register's value was wrong. */
   | "refused";
 
@@ -79,6 +85,9 @@ const MOST_DROPS = 16, DROPS_FORGOTTEN = 1 << 26;
 
 /** Addresses that were only looked up are forgotten when there are this many more than compiled ones. */
 const MOST_IDLE_CELLS = 50_000;
+
+/** How often a function is called from compiled code before it is compiled. */
+const CALL_THRESHOLD = 16;
 
 /** After how many refusals nothing is assumed any more. */
 const MOST_REFUSALS = 3;
@@ -135,8 +144,7 @@ export class CodeCache {
     this.#make = make;
     const limits: RegionLimits = { instructions: options.regionInstructions, blocks: options.regionBlocks };
     this.#builder = new RegionBuilder(decoder, memory, limits, breakpoints, wasExecuted);
-    this.#builder.isCompiled = (pc) => (this.#cells.get(pc)?.region ?? null) !== null;
-    this.#none = { pc: 1, run: () => 1, need: Infinity, unassumed: 0, refusals: 0, region: null };
+    this.#none = { pc: 1, run: () => 1, need: Infinity, calls: 0, unassumed: 0, refusals: 0, region: null };
     this.table = new Array(4096).fill(this.#none);
   }
 
@@ -144,7 +152,7 @@ export class CodeCache {
   cell(pc: number): Cell {
     let cell = this.#cells.get(pc);
     if (cell === undefined) {
-      cell = { pc, run: () => pc, need: Infinity, unassumed: 0, refusals: 0, region: null };
+      cell = { pc, run: () => pc, need: Infinity, calls: 0, unassumed: 0, refusals: 0, region: null };
       this.#uncompiled(cell);
       this.#cells.set(pc, cell);
     }
@@ -168,9 +176,12 @@ export class CodeCache {
     cell.region = null;
     cell.need = Infinity;
     cell.run = () => {
-      // Its caller is hot. This time the interpreter runs it, and the caller's frame is given up.
-      const { flushes } = this.statistics;
+      // Its caller is hot. The first times the interpreter runs it, to see which of its code is executed, and the caller's
+      // frame is given up.
       this.statistics.callsNotCompiled++;
+      if (++cell.calls < CALL_THRESHOLD) return cell.pc;
+      cell.calls = 0;
+      const { flushes } = this.statistics;
       this.compile(cell.pc, 0, "called");
       // Nobody watches the code of the functions that are running now: they must end soon.
       if (this.statistics.flushes !== flushes) this.#count.stop();
@@ -242,22 +253,22 @@ export class CodeCache {
     }
     if (cell.refusals >= MOST_REFUSALS) cell.unassumed = -1;
     this.#remove(before);
-    this.compile(cell.pc, 0, "refused");
+    this.compile(cell.pc, 0, "refused", before.joins);
   }
 
   /** Compiles the region at an address. False if it cannot be, or was overwritten too often to be worth it. */
-  compile(pc: number, high: number, reason: CompileReason): boolean {
+  compile(pc: number, high: number, reason: CompileReason, joins = reason === "exit"): boolean {
     if ((this.#cells.get(pc)?.region ?? null) !== null) return true;
     if (high !== 0 || this.#isRewritten(pc)) return false;
     const start = this.stopwatch();
-    const made = this.#compile(pc, high, reason);
+    const made = this.#compile(pc, high, reason, joins);
     this.statistics.milliseconds += this.stopwatch() - start;
     if (made !== null) this.onCompile(this.#look(made));
     return made !== null;
   }
 
-  #compile(pc: number, high: number, reason: CompileReason): CompiledRegion | null {
-    const region = this.#builder.build(pc, high);
+  #compile(pc: number, high: number, reason: CompileReason, joins: boolean): CompiledRegion | null {
+    const region = this.#builder.build(pc, high, joins ? (to) => this.#cells.get(to)?.region != null : undefined);
     if (region === null) return null;
     if (this.#instructions + region.size > this.options.cacheInstructions) this.flush();
     const cell = this.cell(pc);
@@ -268,7 +279,7 @@ export class CodeCache {
     cell.need = need;
     this.#showExit(cell);
     const lines = this.#linesOf(region);
-    const compiled: CompiledRegion = { cell, region, lines, reason, assumptions };
+    const compiled: CompiledRegion = { cell, region, lines, reason, joins, assumptions };
     cell.region = compiled;
     for (const line of lines) {
       this.#memory.ram.lines[line]! |= WATCH.compiled;

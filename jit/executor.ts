@@ -361,7 +361,7 @@ export class Executor {
     }
     const after = this.enter(pc, state[PC_HIGH]!);
     if (after >= 0 && this.cache.operation[after] !== COMPILED && ++this.#heat[after]! === this.#options.threshold) {
-      code.compile(pc, state[PC_HIGH]!, true);
+      code.compile(pc, state[PC_HIGH]!, "exit");
     }
     return after;
   }

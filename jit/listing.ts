@@ -95,7 +95,10 @@ export class CompiledCode {
         lines.push(`compiled since the interpreter came to it ${plural(options.threshold, "time")}`);
         break;
       case "called":
-        lines.push("compiled since a compiled region called it");
+        lines.push("compiled since compiled code called it");
+        break;
+      case "exit":
+        lines.push(`compiled since compiled code went on there ${plural(options.threshold, "time")}`);
         break;
       case "refused":
         lines.push("compiled anew since a register was not as assumed before");

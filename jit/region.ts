@@ -144,6 +144,9 @@ export class RegionBuilder {
     if (builder.statements.some((s) => s.kind === "call" && s.name === "compareAndSwap")) return null;
     const direct = last?.kind === "branch" || last?.kind === "jump";
     if (direct && !this.#decoder.compressed && (operands.imm & 2) !== 0) return null;
+    // Exits of regions know only the lower half of an address.
+    const from = pc >>> 0, leaves = (to: number) => this.#decoder.xlen === 64 && (to < 0 || to > 0xffff_ffff);
+    if (leaves(from + length) || (direct && leaves(from + operands.imm))) return null;
     return { pc, length, word: decoded.word, instruction, operands, statements: builder.statements };
   }
 

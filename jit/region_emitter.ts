@@ -101,6 +101,8 @@ export class RegionEmitter extends Emitter {
   #ahead = 0;
   #mayStop = false;
   #slowPaths = false;
+  /** Accesses go the slow way, since a fast one has been tried. */
+  #onlySlow = false;
   /** Whether there are floating-point instructions; the variable `z` is the floating-point state then. */
   readonly #floats: boolean;
   /**
@@ -229,7 +231,7 @@ export class RegionEmitter extends Emitter {
     this.begin();
     const path = floatPath(instruction.name, statements, this, this.#memory, places);
     if (path === null) {
-      this.emit(statements);
+      this.#floatMeaning(statements);
       return;
     }
     this.line(`if (${path.condition}) {`);
@@ -244,8 +246,29 @@ export class RegionEmitter extends Emitter {
       if (this.xlen === 64) this.line(`x${rd}h = ${path.high ?? `x${rd} >> 31`};`);
     }
     this.line(`} else {`);
-    this.emit(statements);
+    this.#onlySlow = true;
+    this.#floatMeaning(statements);
+    this.#onlySlow = false;
     this.line(`}`);
+  }
+
+  /** The statements of a floating-point instruction; in short where they are one operation from f registers to another. */
+  #floatMeaning(statements: readonly Statement[]): void {
+    const [, operation, set] = statements;
+    if (
+      operation?.kind === "call" && operation.name === "float" && set?.kind === "setF" && set.value === operation.temp
+    ) {
+      const [number, mode, ...sources] = operation.args as [Value, Value, ...Value[]];
+      if (sources.every((source, k) => source.operation === "f" || (k > 0 && source.operation === "const"))) {
+        this.#slowPaths = true;
+        const registers = sources.map((source) => source.operation === "f" ? source.low : -1);
+        const args = [number.low, mode.low, set.register, ...registers].join(", ");
+        this.line(`z = floats.operate(${args}, ${this.#site()});`);
+        this.#mirror(set.register);
+        return;
+      }
+    }
+    this.emit(statements);
   }
   protected field(_value: Value): Expression {
     throw new Error("an operand of compiled code is always known");
@@ -277,7 +300,8 @@ export class RegionEmitter extends Emitter {
       `${low.text} = slowLoad(${this.#code(s)}, ${address.low.text}, ${address.fullHigh.text}, ${this.#site()});` +
       (high === null ? "" : ` ${high.text} = HIGH[0];`);
     const fast = this.#memory.fastLoad(address, s.memory, results).join(" ");
-    this.line(`if (${this.#memory.test(address, sizeOf(s.memory))}) { ${fast} } else { ${slow} }`);
+    if (this.#onlySlow) this.line(slow);
+    else this.line(`if (${this.#memory.test(address, sizeOf(s.memory))}) { ${fast} } else { ${slow} }`);
     this.#accessed(s.address);
     this.define(
       s.temp,
@@ -301,7 +325,8 @@ export class RegionEmitter extends Emitter {
       this.#mayStop = true;
       this.line(`${S(REMAINING)} = n + ${this.#ahead};`);
     }
-    this.line(`if (${test}) { ${fast} } else { ${slow} }`);
+    if (this.#onlySlow) this.line(slow);
+    else this.line(`if (${test}) { ${fast} } else { ${slow} }`);
     this.#accessed(s.address);
   }
 

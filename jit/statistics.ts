@@ -16,7 +16,7 @@ export interface CompiledExits {
   trap: number;
   /** Something had to be looked at after an instruction: a device, a timer, an overwritten region, a jump over 4 GiB. */
   attention: number;
-  /** A region did nothing, since what it assumes of a register's value does not hold (or its first instruction is a jump to a misaligned address). */
+  /** A region did nothing: what it assumes of a register's value does not hold, or it starts with a jump that will trap. */
   refused: number;
 }
 
@@ -39,7 +39,7 @@ export interface CompilerStatistics {
   entries: number;
   /** How often it went from one region to another without a call from region to region. */
   links: number;
-  /** How often a region called a function that was not compiled; most of those were compiled at once. */
+  /** How often a region called a function that was not compiled; the interpreter runs it then. */
   callsNotCompiled: number;
   /** Why control came back. */
   readonly exits: CompiledExits;
@@ -47,7 +47,7 @@ export interface CompilerStatistics {
   dropped: number;
   /** How often a region was compiled anew since it had assumed too much of a register's value. */
   refusals: number;
-  /** How often everything was dropped since the cache was full. */
+  /** How often everything was dropped, since the cache was full or breakpoints changed. */
   flushes: number;
 }
 

@@ -54,7 +54,8 @@ function readRange(text: string, symbols: Symbols): AddressRange {
     );
   }
   if (range.first < 0n || range.last > LAST_ADDRESS || range.first > range.last) {
-    throw new AddressError(`${text}: no addresses from 0x${range.first.toString(16)} to 0x${range.last.toString(16)}`);
+    const hex = (n: bigint) => n < 0n ? `-0x${(-n).toString(16)}` : `0x${n.toString(16)}`;
+    throw new AddressError(`${text}: no addresses from ${hex(range.first)} to ${hex(range.last)}`);
   }
   return range;
 }

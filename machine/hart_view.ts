@@ -2,7 +2,7 @@
 
 import type { Hart } from "../hart/hart.ts";
 import { CSR_NUMBERS } from "../isa/csr_names.ts";
-import { ABI_NAMES, registerNumber } from "../isa/registers.ts";
+import { ABI_NAMES, FLOAT_ABI_NAMES, floatRegisterNumber, registerNumber } from "../isa/registers.ts";
 import { OptionError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 
@@ -21,6 +21,9 @@ export type RegisterName =
   | ("a0" | "a1" | "a2" | "a3" | "a4" | "a5" | "a6" | "a7")
   | `x${number}`;
 
+/** Floating-point registers by ABI name (`fa0`) or number (`f10`): 64 bits, NaN-boxed where they hold a narrower format. */
+export type FloatRegisters = { [name in `f${string}`]: bigint };
+
 /** One hart of a machine. */
 export class HartView<X extends 32 | 64> {
   readonly #hart: Hart;
@@ -29,32 +32,27 @@ export class HartView<X extends 32 | 64> {
    * throws an `OptionError`.
    */
   readonly x: Registers<X>;
+  /**
+   * Floating-point registers. Reading gives an unsigned value; writing takes number or bigint, modulo 2^64, and leaves
+   * mstatus.FS as it is. An unknown name throws an `OptionError`.
+   */
+  readonly f: FloatRegisters;
 
   /** For the machine. */
   constructor(hart: Hart) {
     this.#hart = hart;
-    const target = {} as Registers<X>;
-    const number = (name: string | symbol) => {
-      const n = registerNumber(String(name));
-      if (n === undefined) {
-        throw new OptionError(`no register ${String(name)}${nearest(String(name), [...ABI_NAMES])}`);
-      }
-      return n;
-    };
-    this.x = new Proxy(target, {
-      get: (_, name) => typeof name === "symbol" ? undefined : this.#out(hart.readX(number(name))),
-      set: (_, name, value: number | bigint) => {
-        hart.writeX(number(name), BigInt(value));
-        return true;
-      },
-      has: (_, name) => registerNumber(String(name)) !== undefined,
-      ownKeys: () => [...ABI_NAMES],
-      getOwnPropertyDescriptor: (_, name) => ({
-        enumerable: true,
-        configurable: true,
-        value: this.#out(hart.readX(number(name))),
-      }),
-    });
+    this.x = registerProxy(
+      ABI_NAMES,
+      registerNumber,
+      (n) => this.#out(hart.readX(n)),
+      (n, value) => hart.writeX(n, value),
+    );
+    this.f = registerProxy(
+      FLOAT_ABI_NAMES,
+      floatRegisterNumber,
+      (n) => hart.readF(n),
+      (n, value) => hart.writeF(n, value),
+    );
   }
 
   #out(value: bigint): Word<X> {
@@ -113,4 +111,32 @@ export class HartView<X extends 32 | 64> {
       throw new OptionError(`CSR ${name} does not exist on this hart or is read-only`);
     }
   }
+}
+
+/** An object with a property for each name of a register. */
+function registerProxy<T extends object>(
+  names: readonly string[],
+  numberOf: (name: string) => number | undefined,
+  read: (number: number) => number | bigint,
+  write: (number: number, value: bigint) => void,
+): T {
+  const number = (name: string | symbol) => {
+    const n = numberOf(String(name));
+    if (n === undefined) throw new OptionError(`no register ${String(name)}${nearest(String(name), [...names])}`);
+    return n;
+  };
+  return new Proxy({} as T, {
+    get: (_, name) => typeof name === "symbol" ? undefined : read(number(name)),
+    set: (_, name, value: number | bigint) => {
+      write(number(name), BigInt(value));
+      return true;
+    },
+    has: (_, name) => numberOf(String(name)) !== undefined,
+    ownKeys: () => [...names],
+    getOwnPropertyDescriptor: (_, name) => ({
+      enumerable: true,
+      configurable: true,
+      value: read(number(name)),
+    }),
+  });
 }

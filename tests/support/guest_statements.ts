@@ -2,7 +2,6 @@
 
 import { assemble, csrNumber, RAM_BASE } from "./assemble.ts";
 import { OWN } from "./guest_handler.ts";
-import { RAM_END } from "./guest.ts";
 import { COUNTERS, DEPTH_COUNTER, GP, type GuestContext, type GuestFunction, SP, TP } from "./random_guest.ts";
 
 /** Registers for addresses and values between two instructions of a statement. */
@@ -10,15 +9,13 @@ const TEMPORARIES = [6, 7, 10, 11, 12, 13, 14, 15, 16, 17, 28, 29, 30, 31];
 const LINKS = [1, 5];
 
 const MTIME = 0x200_bff8, MTIMECMP = 0x200_4000, MSIP = 0x200_0000, UART = 0x1000_0000;
-/** Addresses that loops read: counters, device registers, ROM, nothing, the ends of RAM. */
-const READS: readonly number[] = [
-  ...[MTIME, MTIME + 4, MTIMECMP, MSIP, UART + 5, UART + 2, UART + 7, 0x10_0000],
-  ...[0x1000, 0x1003, 0x101e, 0x1800_0000, 0, 0xfff, RAM_END - 3, RAM_END - 8, RAM_END, RAM_BASE - 2, RAM_BASE],
-];
+/** Addresses that loops read, of device registers, ROM and nothing, and those relative to the end of RAM. */
+const READS = [MTIME, MTIME + 4, MTIMECMP, MSIP, UART + 5, UART + 2, UART + 7, 0x10_0000]
+  .concat(0x1000, 0x1000, 0x1003, 0x101e, 0x1800_0000, 0, 0xfff, 0xffff_fff0, RAM_BASE - 2, RAM_BASE);
+const READS_AT_END = [-8, -3, 0];
 /** Addresses that loops write. UART + 0 prints. */
-const WRITES: readonly number[] = [
-  ...[UART, UART, UART + 7, UART + 1, MTIME, MSIP + 4, 0x1000, 0x1800_0000, RAM_END - 3, RAM_END - 4, RAM_BASE - 2],
-];
+const WRITES = [UART, UART, UART + 7, UART + 1, MTIME, MSIP + 4, 0x1000, 0x1800_0000, RAM_BASE - 2];
+const WRITES_AT_END = [-4, -3];
 const READ_CSRS = "mcycle minstret cycle time instret mip mie mstatus mtvec mepc mcause mtval misa mhartid".split(" ");
 const SLOTS = 8, WORDS = 16, TEMPLATES = 3, TEMPLATE_WORDS = 6;
 
@@ -26,6 +23,8 @@ const SLOTS = 8, WORDS = 16, TEMPLATES = 3, TEMPLATE_WORDS = 6;
 export class GuestStatements {
   readonly #c: GuestContext;
   readonly #functions: readonly GuestFunction[];
+  readonly #reads: readonly number[];
+  readonly #writes: readonly number[];
   /** Number of the function that is being made; -1 for what is outside of all. */
   #function = -1;
   #inline: string[] = [];
@@ -34,6 +33,8 @@ export class GuestStatements {
 
   constructor(c: GuestContext, functions: readonly GuestFunction[]) {
     this.#c = c;
+    this.#reads = [...READS, ...READS_AT_END.map((offset) => c.ramEnd + offset)];
+    this.#writes = [...WRITES, ...WRITES_AT_END.map((offset) => c.ramEnd + offset)];
     this.#functions = functions;
   }
 
@@ -92,9 +93,9 @@ export class GuestStatements {
 
   #return(link: number): void {
     const { p, below, decoder } = this.#c;
-    // Sometimes behind the instruction after the call, or to an odd address.
+    // Sometimes behind the instruction after the call, or to an odd address, or where there is none or its middle.
     const dice = below(12);
-    if (dice < 2) p.op("jalr", { rs1: link, imm: [4, 1][dice]! });
+    if (dice < 3) p.op("jalr", { rs1: link, imm: [4, 1, 2][dice]! });
     else if (decoder.compressed && dice < 7) p.op("c.jr", { rs1: link });
     else p.op("jalr", { rs1: link });
   }
@@ -103,7 +104,8 @@ export class GuestStatements {
 
   #statement(depth: number): void {
     const { below } = this.#c, dice = below(100);
-    if (dice < 22) { for (let k = 1 + below(4); k > 0; k--) this.#c.items.item(); }
+    if (dice < 20) { for (let k = 1 + below(4); k > 0; k--) this.#c.items.item(); }
+    else if (dice < 22) this.#walk(depth);
     else if (dice < 36 && depth < 3) this.#loop(depth);
     else if (dice < 42 && depth < 4) this.#condition(depth);
     else if (dice < 54) this.#call();
@@ -119,9 +121,10 @@ export class GuestStatements {
     else if (dice < 91) this.#wait();
     else if (dice < 93) this.#user();
     else if (dice < 95) this.#longJump();
-    else if (dice < 97) this.#slot();
+    else if (dice < 96) this.#slot();
     else if (dice < 98) this.#c.p.op("ebreak");
-    else this.#memory();
+    else if (dice < 99) this.#memory();
+    else this.#walk(depth);
   }
   #statements(depth: number): void {
     for (let k = 1 + this.#c.below(depth > 1 ? 2 : 3); k > 0; k--) this.#statement(depth);
@@ -237,10 +240,10 @@ export class GuestStatements {
     const { p, of, below, xlen } = this.#c, [t, value] = this.#temporaries(2) as [number, number];
     if (below(3) > 0) {
       const loads = xlen === 64 ? ["lb", "lbu", "lh", "lw", "lw", "lwu", "ld"] : ["lb", "lbu", "lh", "lhu", "lw"];
-      this.#address(t, of(READS));
+      this.#address(t, of(this.#reads));
       p.op(of(loads), { rd: below(4) === 0 ? t : value, rs1: t });
     } else {
-      this.#address(t, of(WRITES));
+      this.#address(t, of(this.#writes));
       p.op("addi", { rd: value, rs1: of(COUNTERS), imm: 65 });
       p.op(of(xlen === 64 ? ["sb", "sb", "sh", "sw", "sd"] : ["sb", "sb", "sh", "sw"]), { rs1: t, rs2: value });
     }
@@ -255,8 +258,16 @@ export class GuestStatements {
 
   #csr(): void {
     const { p, of, below, xlen } = this.#c, t = this.#temporary();
-    const kind = below(8);
-    if (kind < 3) {
+    const kind = below(10);
+    if (kind > 7 && this.#c.extensions.has("F")) {
+      // Rounding modes, reserved ones too; flags; the state of floating point, mostly on again at once.
+      const [name, value] = of([["frm", below(8)], ["fflags", below(32)], ["fcsr", below(256)]] as const);
+      p.li(t, value).csr(of(["csrrw", "csrrs"]), name, this.#writable(), t);
+      if (below(3) > 0) p.csri("csrrwi", "frm", 0, 0);
+      if (below(2) === 0) p.li(t, of([0x6000, 0x2000])).csr("csrrc", "mstatus", this.#writable(), t);
+      if (below(2) === 0) this.#c.items.item();
+      if (below(4) > 0) p.li(t, 0x6000).csr("csrrs", "mstatus", 0, t);
+    } else if (kind < 3) {
       const name = of(xlen === 32 ? [...READ_CSRS, "mcycleh", "minstreth", "timeh"] : READ_CSRS);
       p.csr("csrrs", name, this.#writable(), 0);
     } else if (kind < 5) {
@@ -285,7 +296,8 @@ export class GuestStatements {
       p.li(t, 0x88).csr("csrrs", "mie", 0, t);
       if (below(2) === 0) p.csri("csrrsi", "mstatus", 0, 8);
     }
-    if (below(3) === 0) p.li(t, MSIP).op("addi", { rd: value, rs1: 0, imm: 1 }).op("sw", { rs1: t, rs2: value });
+    if (below(4) === 0 && this.#c.decoder.compressed) p.li(8, MSIP).li(9, 1).op("c.sw", { rs1: 8, rs2: 9 });
+    else if (below(3) === 0) p.li(t, MSIP).op("addi", { rd: value, rs1: 0, imm: 1 }).op("sw", { rs1: t, rs2: value });
     else this.#timer(t, value, of([0, 1, 2, 5, 11, 40, 90]));
   }
   #timer(t: number, value: number, ticks: number): void {
@@ -357,7 +369,8 @@ export class GuestStatements {
 
   /** Overwrites a slot, whole or in part, in its own block, before or behind it, or anywhere else. */
   #change(): void {
-    const { p, below, of, xlen } = this.#c, [t, value, index] = this.#temporaries(3) as [number, number, number];
+    const { p, below, of, xlen, decoder } = this.#c,
+      [t, value, index] = this.#temporaries(3) as [number, number, number];
     p.la(t, "words");
     if (below(2) === 0) {
       p.op("andi", { rd: index, rs1: of(COUNTERS), imm: 7 }).op("slli", { rd: index, rs1: index, imm: 2 });
@@ -374,7 +387,8 @@ export class GuestStatements {
         p.op("sb", { rs1: t, rs2: value, imm: 3 });
         break;
       case 1:
-        p.op("sh", { rs1: t, rs2: value, imm: 2 });
+        // Across its end, or its beginning.
+        p.op("sh", { rs1: t, rs2: value, imm: of([2, 2, 3, -1]) });
         break;
       case 2:
         p.op("amoswap.w", { rd: of([0, value, index]), rs1: t, rs2: value });
@@ -385,6 +399,15 @@ export class GuestStatements {
       case 7:
         p.op("sd", { rs1: t, rs2: value });
         break;
+      case 4:
+        if (decoder.compressed) {
+          p.op("addi", { rd: 8, rs1: t, imm: 0 }).op("addi", { rd: 9, rs1: value, imm: 0 }).op("c.sw", {
+            rs1: 8,
+            rs2: 9,
+          });
+          break;
+        }
+        // falls through
       default:
         p.op("sw", { rs1: t, rs2: value });
     }
@@ -477,6 +500,33 @@ export class GuestStatements {
     if (below(2) === 0) {
       p.op(of(["lh", "lhu", "lw", ...(xlen === 64 ? ["ld", "lwu"] : [])]), { rd: value, rs1: base, imm });
     } else p.op(of(["sh", "sw", ...(xlen === 64 ? ["sd"] : [])]), { rs2: value, rs1: base, imm });
+  }
+
+  /** A loop that goes through memory by a pointer, which is also computed with. */
+  #walk(depth: number): void {
+    const { p, of, below, xlen, fresh } = this.#c, counter = COUNTERS[Math.min(depth, 3)]!, head = fresh();
+    const [t, value, sum, limit] = this.#temporaries(4) as [number, number, number, number];
+    const offset = of([0, 4, 8, -8, 16, 2047, -2047, -2048]);
+    if (below(3) === 0) this.#address(t, of(this.#reads) - offset);
+    else {
+      p.la(t, of(["scratch", "words", "buffer"]));
+      if (below(2) === 0) p.op("addi", { rd: t, rs1: t, imm: -(offset >> 1) });
+    }
+    const step = of([1, 4, 8, -4, 2047, -2047, -2048]);
+    const loads = xlen === 64 ? ["lb", "lw", "lw", "lwu", "ld", "ld", "lhu"] : ["lb", "lbu", "lw", "lw", "lh"];
+    p.li(counter, 1 + below(12)).op("addi", { rd: limit, rs1: t, imm: 64 }).label(head);
+    p.op(of(loads), { rd: below(6) === 0 ? t : value, rs1: t, imm: offset });
+    p.op("add", { rd: sum, rs1: below(2) === 0 ? value : t, rs2: of([t, value, sum]) });
+    if (below(3) === 0) this.#c.items.item();
+    if (below(3) === 0) {
+      p.op(of(xlen === 64 ? ["sb", "sw", "sd"] : ["sb", "sw"]), { rs1: GP, rs2: sum, imm: 8 * below(8) });
+    }
+    p.op("addi", { rd: of([t, t, t, sum]), rs1: t, imm: step });
+    if (xlen === 64 && below(2) === 0) {
+      p.op(of(["srli", "srai"]), { rd: value, rs1: of([t, sum]), imm: of([31, 32, 33, 1]) });
+    }
+    if (below(2) === 0) p.op(of(["sltu", "slt", "sub"]), { rd: sum, rs1: t, rs2: limit });
+    p.op("addi", { rd: counter, rs1: counter, imm: -1 }).to("blt", head, { rs1: 0, rs2: counter });
   }
 
   // The end.

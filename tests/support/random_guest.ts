@@ -15,11 +15,16 @@ export const GUEST_SIZE = 0x2_0000;
 /** Where data begins. */
 const DATA = 0xc000;
 
+/** mstatus.FS: floating point is on. */
+const MSTATUS_FS = 0x6000;
+
 /** What a guest is made for. */
 export interface GuestOptions {
   readonly xlen: Xlen;
   readonly extensions: ReadonlySet<Extension>;
   readonly base: number;
+  /** First address after RAM. */
+  readonly ramEnd: number;
   readonly seed: number;
   /** Loops go round some hundred times rather than a few. */
   readonly hot: boolean;
@@ -85,6 +90,16 @@ function contextOf(options: GuestOptions, random: () => number): GuestContext {
   };
 }
 
+/** A double or boxed single, mostly one to compute with. */
+function floatValue({ below, of }: GuestContext): bigint {
+  const view = new DataView(new ArrayBuffer(8));
+  const special = [0, -0, 1, -1, 0.1, 3, 2 ** 31, 2 ** 63, -(2 ** 31), 1e300, 1e-310, Infinity, NaN, 2 ** -149, 1e-40];
+  const value = below(3) === 0 ? of(special) : (below(2 ** 31) - 2 ** 30) / 2 ** below(40);
+  if (below(2) === 0) view.setFloat64(0, value);
+  else view.setFloat32(4, value), view.setInt32(0, -1);
+  return view.getBigUint64(0);
+}
+
 function build(options: GuestOptions, random: () => number): Program {
   const c = contextOf(options, random), { p, below, of } = c;
   const functions = Array.from({ length: 3 + below(4) }, (_, k): GuestFunction => ({
@@ -104,6 +119,10 @@ function build(options: GuestOptions, random: () => number): Program {
   p.li("t0", 2 + below(6));
   c.store(5, OWN.rounds, TP);
   for (let register = 5; register < 32; register++) if (!c.kept.has(register)) p.li(register, c.items.value());
+  if (options.extensions.has("D")) {
+    p.li("t0", MSTATUS_FS).csr("csrrs", "mstatus", 0, "t0").la("t0", "floats");
+    for (let register = 0; register < 32; register++) p.op("fld", { rd: register, rs1: "t0", imm: 8 * register });
+  }
   p.label("restart").li("sp", options.base + GUEST_SIZE).la("tp", "own").la("gp", "scratch");
   p.op("addi", { rd: GP, rs1: GP, imm: SCRATCH_SIZE / 2 }).csr("csrrw", "mscratch", 0, "tp");
   for (const counter of COUNTERS) p.op("addi", { rd: counter, rs1: 0, imm: 1 });
@@ -132,6 +151,8 @@ function build(options: GuestOptions, random: () => number): Program {
 
   p.org(options.base + DATA).label("own").org(p.here + OWN_SIZE);
   statements.tables();
+  p.align(8).label("floats");
+  for (let register = 0; register < 32; register++) p.data(floatValue(c), 8);
   p.align(SCRATCH_SIZE).label("scratch");
   p.bytes(Array.from({ length: SCRATCH_SIZE }, () => random() & 0xff)).label("buffer").org(p.here + 128);
   p.build();

@@ -62,8 +62,25 @@ const NOWHERE = 0x1800_0000;
 const WRONG_IN_QEMU = "ctzw";
 
 const ARITHMETIC = new Set(["R", "R1", "I", "shift", "upper"]);
-const LOADS: Readonly<Record<string, number>> = { lb: 1, lbu: 1, lh: 2, lhu: 2, lw: 4, lwu: 4, ld: 8 };
-const STORES: Readonly<Record<string, number>> = { sb: 1, sh: 2, sw: 4, sd: 8 };
+/** Formats of floating-point instructions but loads and stores; those that write an integer register. */
+const FLOATING = new Set(["R4", "fR", "fR1", "fsign", "fcmp", "fcvtx", "fcvtf", "fmvx", "fmvf", "fmvp", "fli"]);
+const FLOAT_TO_INTEGER = new Set(["fcmp", "fcvtx", "fmvx"]);
+/** Formats of values have registers of their own, so that many operations find what they want. */
+const BANKS: Readonly<Record<string, number>> = { d: 0, s: 5, w: 5, h: 10 };
+const BANK_SIZE = 5, MODES = [7, 7, 7, 0, 0, 1, 2, 3, 4];
+const LOADS: Readonly<Record<string, number>> = {
+  lb: 1,
+  lbu: 1,
+  lh: 2,
+  lhu: 2,
+  lw: 4,
+  lwu: 4,
+  ld: 8,
+  flh: 2,
+  flw: 4,
+  fld: 8,
+};
+const STORES: Readonly<Record<string, number>> = { sb: 1, sh: 2, sw: 4, sd: 8, fsh: 2, fsw: 4, fsd: 8 };
 
 /** Makes programs for one register width. */
 export class RandomProgram {
@@ -71,6 +88,7 @@ export class RandomProgram {
   readonly #random: () => number;
   readonly #decoder: Decoder;
   readonly #here: readonly Instruction[];
+  readonly #floating: readonly Instruction[];
   readonly #p: Program;
   readonly #name: string;
   readonly #kept: ReadonlySet<number>;
@@ -92,6 +110,7 @@ export class RandomProgram {
       (only === undefined || only === xlen) && any.some((name) => extensions.has(name)) &&
       (requires === undefined || extensions.has(requires))
     );
+    this.#floating = this.#here.filter(({ format }) => FLOATING.has(format));
   }
 
   #below(limit: number): number {
@@ -157,6 +176,7 @@ export class RandomProgram {
   }
 
   #item(mayBranch: boolean): void {
+    if (this.#floating.length > 0 && this.#below(4) === 0) return this.#float();
     const dice = this.#below(100);
     if (dice < 45) this.#arithmetic();
     else if (dice < 65) this.#access();
@@ -184,6 +204,21 @@ export class RandomProgram {
       if (decoded === null || !ARITHMETIC.has(decoded.instruction.format)) continue;
       if (this.#asInQemu && decoded.instruction.name === WRONG_IN_QEMU) continue;
       if (this.#kept.has(decoded.operands.rd)) continue;
+      this.#p.data(word, encoding.length);
+      return;
+    }
+  }
+
+  /** A floating-point instruction. */
+  #float(): void {
+    const bank = (suffix: string | undefined) =>
+      this.#below(8) === 0 ? this.#below(32) : (BANKS[suffix ?? ""] ?? 0) + this.#below(BANK_SIZE);
+    for (;;) {
+      const { name, format, encoding } = this.#of(this.#floating), suffixes = name.split(".").slice(1);
+      const rd = FLOAT_TO_INTEGER.has(format) ? this.#destination() : bank(suffixes[0]), last = suffixes.at(-1);
+      const imm = format === "fli" ? this.#below(32) : this.#of(MODES);
+      const word = encoding.encode({ rd, rs1: bank(last), rs2: bank(last), rs3: bank(last), imm });
+      if (this.#decoder.decode(word) === null) continue;
       this.#p.data(word, encoding.length);
       return;
     }
@@ -258,7 +293,7 @@ export class RandomProgram {
       const base = this.#base(), loads = this.#below(2) === 0;
       this.#p.op("lui", { rd: base, imm: NOWHERE });
       const names = Object.keys(loads ? LOADS : STORES).filter((name) =>
-        this.#xlen === 64 || !["ld", "sd", "lwu"].includes(name)
+        !name.startsWith("f") && (this.#xlen === 64 || !["ld", "sd", "lwu"].includes(name))
       );
       const imm = this.#below(64) * 8;
       this.#p.op(this.#of(names), loads ? { rd: this.#destination(), rs1: base, imm } : { rs1: base, rs2: 1, imm });
