@@ -101,6 +101,8 @@ export class RegionEmitter extends Emitter {
   #ahead = 0;
   #mayStop = false;
   #slowPaths = false;
+  /** Whether mstatus.FS is known to be Dirty where the emitter is. */
+  #floatDirty = false;
   /** Accesses go the slow way, since a fast one has been tried. */
   #onlySlow = false;
   /** Whether there are floating-point instructions; the variable `z` is the floating-point state then. */
@@ -194,7 +196,7 @@ export class RegionEmitter extends Emitter {
     const known = doubleOf(literalValue(low), literalValue(high));
     if (known !== undefined) this.line(`FD[${register}] = ${known};`);
     else this.line(`F[${2 * register}] = ${low.text}; F[${2 * register + 1}] = ${high.text};`);
-    this.line(`if (z === ${UNKNOWN_STATE}) z = floats.markDirty();`);
+    if (!this.#floatDirty) this.line(`if (z === ${UNKNOWN_STATE}) z = floats.markDirty();`);
     this.#mirror(register);
   }
   /** After a floating-point register was set: its variable follows, if it has one. */
@@ -223,7 +225,7 @@ export class RegionEmitter extends Emitter {
         const { low, high } = this.readPair(rs1);
         return { low: text(low), high: text(high) };
       },
-      dirty: `z !== ${UNKNOWN_STATE}`,
+      dirty: this.#floatDirty ? "" : `z !== ${UNKNOWN_STATE}`,
       ready: isNearest(imm) ? `z === ${READY_STATE}` : null,
       isMode: (mode, is) => condition((imm === mode) === is),
       sameSources: rs1 === rs2,
@@ -234,7 +236,8 @@ export class RegionEmitter extends Emitter {
       this.#floatMeaning(statements);
       return;
     }
-    this.line(`if (${path.condition}) {`);
+    const always = path.condition === "";
+    if (!always) this.line(`if (${path.condition}) {`);
     if (path.double !== undefined) {
       this.line(`${this.#mirrored.has(rd) ? `f${rd} = ` : ""}FD[${rd}] = ${path.double};`);
     } else if (path.statements !== undefined) {
@@ -245,11 +248,13 @@ export class RegionEmitter extends Emitter {
       this.line(`x${rd} = ${path.low};`);
       if (this.xlen === 64) this.line(`x${rd}h = ${path.high ?? `x${rd} >> 31`};`);
     }
-    this.line(`} else {`);
-    this.#onlySlow = true;
-    this.#floatMeaning(statements);
-    this.#onlySlow = false;
-    this.line(`}`);
+    if (!always) {
+      this.line(`} else {`);
+      this.#onlySlow = true;
+      this.#floatMeaning(statements);
+      this.#onlySlow = false;
+      this.line(`}`);
+    }
   }
 
   /** The statements of a floating-point instruction; in short where they are one operation from f registers to another. */
@@ -349,7 +354,9 @@ export class RegionEmitter extends Emitter {
     if (!isCheck && s.name !== "float") this.#mayStop = true;
     if (isCheck) {
       // Operations look themselves.
-      if (this.#instruction.statements.some((other) => other.kind === "call" && other.name === "float")) return;
+      if (
+        this.#floatDirty || this.#instruction.statements.some((other) => other.kind === "call" && other.name === "float")
+      ) return;
       this.line(`if (z === ${UNKNOWN_STATE} && !(${IS_ENABLED})) {`);
     }
     const invocation = hartCall(this, s).text;
@@ -362,7 +369,10 @@ export class RegionEmitter extends Emitter {
       this.define(s.temp, { low, high, signExtended: false, zeroExtended: false });
     } else this.define(s.temp, this.temp(primary(invocation)));
     if (isCheck) this.line(`}`);
-    else if (this.#floats && changesFloats) this.line(`z = floats.state();`);
+    else if (this.#floats && changesFloats) {
+      this.line(`z = floats.state();`);
+      if (s.name === "csr") this.#floatDirty = false;
+    }
   }
 
   // Control flow is the terminators' business; see `#terminate`.
@@ -431,6 +441,7 @@ export class RegionEmitter extends Emitter {
     const { instructions } = block;
     this.#facts = new Map(this.#factsIn.get(block)!);
     this.#dirty = block.dirtyIn;
+    this.#floatDirty = false;
     this.line(`n = n - ${instructions.length} | 0;`);
     let result: Expression | Pair | null = null;
     instructions.forEach((i, k) => {
@@ -443,8 +454,10 @@ export class RegionEmitter extends Emitter {
         this.emit(i.statements.slice(0, -1));
         result = this.condition(last.condition);
       } else if (last?.kind === "jumpTo") result = this.#indirect(i.statements, last);
-      else if (i.statements.some((s) => s.kind === "call" && s.name === "floatEnabled")) this.#float(i);
-      else this.emit(i.statements);
+      else if (i.statements.some((s) => s.kind === "call" && s.name === "floatEnabled")) {
+        this.#float(i);
+        if (i.statements.some(({ kind }) => kind === "setF")) this.#floatDirty = true;
+      } else this.emit(i.statements);
       if (this.#mayStop) {
         const ahead = this.#ahead;
         this.line(`if (${S(REMAINING)} !== n + ${ahead}) {`);
