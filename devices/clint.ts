@@ -34,6 +34,20 @@ const MTIMECMP_BASE = 0x4000;
 const MTIME = 0xbff8;
 const TWO_TO_32 = 2 ** 32;
 
+/** Compares `mtime` with a register that is elsewhere, as stimecmp is in a hart. */
+export interface Comparator {
+  /** Sets what `mtime` is compared with, by halves (int32). */
+  compare(low: number, high: number): void;
+}
+
+/** A comparison of `mtime` with a value, and the line that tells its result. */
+interface Timer {
+  readonly line: InterruptLine;
+  readonly alarm: Alarm;
+  low: number;
+  high: number;
+}
+
 /** What `snapshot` returns; words are int32. */
 interface State {
   offsetLow: number;
@@ -54,10 +68,11 @@ export class Clint implements Device {
 
   readonly #clock: Clock;
   readonly #harts: readonly ClintHart[];
-  readonly #alarms: readonly Alarm[];
   readonly #msip: Uint8Array;
-  readonly #compareLow: Int32Array;
-  readonly #compareHigh: Int32Array;
+  /** Those of `mtimecmp` by hart number. */
+  readonly #timers: readonly Timer[];
+  /** Those of `comparator`. */
+  readonly #comparators: Timer[] = [];
   // `mtime` minus the ticks since power-on, modulo 2^64.
   #offsetLow = 0;
   #offsetHigh = 0;
@@ -67,11 +82,32 @@ export class Clint implements Device {
     this.name = options.name;
     this.#clock = options.clock;
     this.#harts = options.harts;
-    this.#alarms = options.harts.map((_, hart) => options.clock.alarm(() => this.#updateTimer(hart)));
+    this.#timers = options.harts.map(({ timer }) => this.#timer(timer));
     this.#msip = new Uint8Array(options.harts.length);
-    this.#compareLow = new Int32Array(options.harts.length);
-    this.#compareHigh = new Int32Array(options.harts.length);
     this.reset();
+  }
+
+  #timer(line: InterruptLine): Timer {
+    const timer: Timer = {
+      line,
+      alarm: this.#clock.alarm(() => this.#updateTimer(timer)),
+      low: 0,
+      high: 0,
+    };
+    return timer;
+  }
+
+  /** Makes a comparator that drives `line` to `mtime` >= its value (unsigned), which is all ones at first. */
+  comparator(line: InterruptLine): Comparator {
+    const timer = this.#timer(line);
+    this.#comparators.push(timer);
+    const compare = (low: number, high: number) => {
+      timer.low = low;
+      timer.high = high;
+      this.#updateTimer(timer);
+    };
+    compare(-1, -1);
+    return { compare };
   }
 
   /** Bits 31 to 0 of `mtime` now, as int32. */
@@ -90,8 +126,8 @@ export class Clint implements Device {
   read(offset: number, _width: Width): number {
     if (offset < MTIMECMP_BASE) return this.#msip[(offset - MSIP_BASE) >> 2] ?? 0;
     if (offset < MTIME) {
-      const compare = offset & 4 ? this.#compareHigh : this.#compareLow;
-      return compare[(offset - MTIMECMP_BASE) >> 3] ?? 0;
+      const timer = this.#timers[(offset - MTIMECMP_BASE) >> 3];
+      return (offset & 4 ? timer?.high : timer?.low) ?? 0;
     }
     if (offset === MTIME) return this.timeLow();
     if (offset === MTIME + 4) return this.timeHigh();
@@ -106,11 +142,11 @@ export class Clint implements Device {
       this.#msip[hart] = value & 1;
       this.#harts[hart].software.set((value & 1) !== 0);
     } else if (offset < MTIME) {
-      const hart = (offset - MTIMECMP_BASE) >> 3;
-      if (hart >= this.#harts.length) return;
-      const compare = offset & 4 ? this.#compareHigh : this.#compareLow;
-      compare[hart] = value;
-      this.#updateTimer(hart);
+      const timer = this.#timers[(offset - MTIMECMP_BASE) >> 3];
+      if (timer === undefined) return;
+      if ((offset & 4) !== 0) timer.high = value | 0;
+      else timer.low = value | 0;
+      this.#updateTimer(timer);
     } else if (offset === MTIME) {
       this.#setTime(value, this.timeHigh());
     } else if (offset === MTIME + 4) {
@@ -121,8 +157,7 @@ export class Clint implements Device {
   /** `mtime`, all `mtimecmp` and all `msip` become zero, so every timer interrupt is pending, as in QEMU. */
   reset(): void {
     this.#msip.fill(0);
-    this.#compareLow.fill(0);
-    this.#compareHigh.fill(0);
+    for (const timer of this.#timers) timer.low = timer.high = 0;
     this.#setTime(0, 0);
     this.#driveSoftwareLines();
   }
@@ -133,8 +168,8 @@ export class Clint implements Device {
       offsetLow: this.#offsetLow,
       offsetHigh: this.#offsetHigh,
       msip: this.#msip.slice(),
-      compareLow: this.#compareLow.slice(),
-      compareHigh: this.#compareHigh.slice(),
+      compareLow: Int32Array.from(this.#timers, ({ low }) => low),
+      compareHigh: Int32Array.from(this.#timers, ({ high }) => high),
     };
     return state;
   }
@@ -145,8 +180,10 @@ export class Clint implements Device {
     this.#offsetLow = saved.offsetLow;
     this.#offsetHigh = saved.offsetHigh;
     this.#msip.set(saved.msip);
-    this.#compareLow.set(saved.compareLow);
-    this.#compareHigh.set(saved.compareHigh);
+    this.#timers.forEach((timer, hart) => {
+      timer.low = saved.compareLow[hart]!;
+      timer.high = saved.compareHigh[hart]!;
+    });
     this.#driveSoftwareLines();
     this.#updateTimers();
   }
@@ -170,24 +207,25 @@ export class Clint implements Device {
   }
 
   #updateTimers(): void {
-    for (let hart = 0; hart < this.#harts.length; hart++) this.#updateTimer(hart);
+    for (const timer of this.#timers) this.#updateTimer(timer);
+    for (const timer of this.#comparators) this.#updateTimer(timer);
   }
 
   /**
-   * Drives a hart's timer line to `mtime >= mtimecmp` (unsigned) and arms its alarm for the moment at which that
+   * Drives a timer's line to `mtime >= mtimecmp` (unsigned) and arms its alarm for the moment at which that
    * changes: when `mtime` reaches `mtimecmp`, or when it wraps to zero.
    */
-  #updateTimer(hart: number): void {
+  #updateTimer(timer: Timer): void {
     const ticks = this.#ticks();
     const time = (BigInt(this.timeHigh() >>> 0) << 32n) | BigInt(this.timeLow() >>> 0);
-    const compare = (BigInt(this.#compareHigh[hart] >>> 0) << 32n) | BigInt(this.#compareLow[hart] >>> 0);
+    const compare = (BigInt(timer.high >>> 0) << 32n) | BigInt(timer.low >>> 0);
     const pending = time >= compare;
-    this.#harts[hart].timer.set(pending);
+    timer.line.set(pending);
     const ticksToChange = (pending ? 1n << 64n : compare) - time;
     // A large difference loses low bits as a double; such a moment is far beyond what the clock can count.
     const moment = (ticks + Number(ticksToChange)) * NANOSECONDS_PER_TICK;
     const never = pending && compare === 0n;
-    if (!never && moment <= Number.MAX_SAFE_INTEGER) this.#alarms[hart].set(moment);
-    else this.#alarms[hart].cancel();
+    if (!never && moment <= Number.MAX_SAFE_INTEGER) timer.alarm.set(moment);
+    else timer.alarm.cancel();
   }
 }

@@ -8,8 +8,14 @@ import { HIGH } from "../isa/pair.ts";
 import { floatCsrs, isStateDirty } from "./float_unit.ts";
 import type { HardwareCounter } from "./hardware_counter.ts";
 import type { Hart } from "./hart.ts";
-import { MSTATUS } from "./status.ts";
-import { MACHINE, USER } from "./trap.ts";
+import { MENVCFG_HIGH, MSTATUS } from "./status.ts";
+import { INTERRUPT, MACHINE, SUPERVISOR, USER } from "./trap.ts";
+
+/** Bits of mip and mie. */
+export const MACHINE_INTERRUPTS: number = 1 << INTERRUPT.machineSoftware | 1 << INTERRUPT.machineTimer |
+  1 << INTERRUPT.machineExternal;
+export const SUPERVISOR_INTERRUPTS: number = 1 << INTERRUPT.supervisorSoftware | 1 << INTERRUPT.supervisorTimer |
+  1 << INTERRUPT.supervisorExternal;
 
 /** Numbers of the CSRs whose words the hart works on directly. */
 export const CSR: Readonly<Record<string, number>> & {
@@ -22,6 +28,17 @@ export const CSR: Readonly<Record<string, number>> & {
   readonly mip: number;
   readonly mcounteren: number;
   readonly mcountinhibit: number;
+  readonly mideleg: number;
+  readonly medeleg: number;
+  readonly menvcfg: number;
+  readonly scounteren: number;
+  readonly stvec: number;
+  readonly sepc: number;
+  readonly scause: number;
+  readonly stval: number;
+  readonly satp: number;
+  readonly stimecmp: number;
+  readonly stimecmph: number;
 } = CSR_NUMBERS as never;
 
 /** What stands behind a CSR number. */
@@ -30,20 +47,23 @@ export interface CsrEntry {
   read(hart: Hart): number;
   /** Writes what can be written (WARL) and does what follows from it. On RV32 `high` is meaningless. */
   write(hart: Hart, low: number, high: number): void;
+  /** What CSRRS and CSRRC change bits of, where that is not all that is read (low half). */
+  stored?(hart: Hart): number;
   /** False if the access is illegal for a reason other than privilege and number. */
   allowed?(hart: Hart, writes: boolean): boolean;
 }
 
 /** Writable bits of a plain register. */
-interface Mask {
+export interface Mask {
   readonly low: number;
   readonly high: number;
 }
 
-const ALL: Mask = { low: -1, high: -1 };
+/** Every bit. */
+export const ALL: Mask = { low: -1, high: -1 };
 
 /** A register of the hart's own words; `after` does what follows from a write. */
-function plain(name: string, mask: Mask, after?: (hart: Hart) => void): [string, CsrEntry] {
+export function plain(name: string, mask: Mask, after?: (hart: Hart) => void): [string, CsrEntry] {
   const at = 2 * CSR_NUMBERS[name]!;
   return [name, {
     read: (hart) => {
@@ -59,7 +79,7 @@ function plain(name: string, mask: Mask, after?: (hart: Hart) => void): [string,
 }
 
 /** The upper word of a 64-bit register, which RV32 reaches by a number of its own. */
-function upper(name: string, of: string, mask: number, after?: (hart: Hart) => void): [string, CsrEntry] {
+export function upper(name: string, of: string, mask: number, after?: (hart: Hart) => void): [string, CsrEntry] {
   const at = 2 * CSR_NUMBERS[of]! + 1;
   return [name, {
     read: (hart) => hart.csrs[at]!,
@@ -110,16 +130,19 @@ function counter(name: string, which: (hart: Hart) => HardwareCounter): [string,
   ];
 }
 
-/** A user-mode view of a counter: readable below M-mode where mcounteren says so. */
+/** A view of a counter: readable below M-mode where mcounteren says so, below S-mode where scounteren does, too. */
 function shadow(name: string, of: CsrEntry, bit: number): [string, CsrEntry] {
   return [name, {
     read: (hart) => of.read(hart),
     write: () => {},
-    allowed: (hart) => hart.privilege === MACHINE || (hart.csrs[2 * CSR.mcounteren]! & 1 << bit) !== 0,
+    allowed: (hart) =>
+      hart.privilege === MACHINE ||
+      (hart.csrs[2 * CSR.mcounteren]! & 1 << bit) !== 0 &&
+        (hart.privilege !== USER || !hart.extensions.has("S") || (hart.csrs[2 * CSR.scounteren]! & 1 << bit) !== 0),
   }];
 }
 
-/** misa: MXL and a letter for each single-letter extension, with U for user mode. Hardwired, as WARL allows. */
+/** misa: MXL and a letter for each single-letter extension and supervisor mode, with U for user mode. Hardwired, as WARL allows. */
 function misa(hart: Hart): number {
   let letters = 1 << 20;
   for (const name of hart.extensions) if (name.length === 1) letters |= 1 << (name.charCodeAt(0) - 65);
@@ -128,6 +151,9 @@ function misa(hart: Hart): number {
 }
 
 const MSTATUS_WRITABLE = MSTATUS.MIE | MSTATUS.MPIE | MSTATUS.MPP | MSTATUS.MPRV | MSTATUS.TW;
+/** What else can be written where there is supervisor mode. */
+const MSTATUS_SUPERVISOR = MSTATUS.SIE | MSTATUS.SPIE | MSTATUS.SPP | MSTATUS.SUM | MSTATUS.MXR | MSTATUS.TVM |
+  MSTATUS.TSR;
 
 function mstatus(): [string, CsrEntry] {
   const at = 2 * CSR.mstatus;
@@ -138,21 +164,23 @@ function mstatus(): [string, CsrEntry] {
       return hart.xlen === 32 ? low | summary : low;
     },
     write: (hart, low) => {
-      let mask = MSTATUS_WRITABLE;
+      const supervisor = hart.extensions.has("S");
+      let mask = MSTATUS_WRITABLE | (supervisor ? MSTATUS_SUPERVISOR : 0);
       if (hart.extensions.has("F")) mask |= MSTATUS.FS;
       // MPP is WARL: a level that is not there leaves it as it was.
       const mpp = (low & MSTATUS.MPP) >>> MSTATUS.MPP_SHIFT;
-      if (mpp !== MACHINE && mpp !== USER) mask &= ~MSTATUS.MPP;
+      if (mpp !== MACHINE && mpp !== USER && !(supervisor && mpp === SUPERVISOR)) mask &= ~MSTATUS.MPP;
       hart.csrs[at] = hart.csrs[at]! & ~mask | low & mask;
+      hart.accessChanged();
       hart.interruptsChanged();
     },
   }];
 }
 
-/** mtvec: direct or vectored mode, base aligned to 4 bytes. A reserved mode keeps the old one. */
-function mtvec(): [string, CsrEntry] {
-  const at = 2 * CSR.mtvec;
-  const [name, entry] = plain("mtvec", ALL);
+/** mtvec or stvec: direct or vectored mode, base aligned to 4 bytes. A reserved mode keeps the old one. */
+export function trapVector(register: "mtvec" | "stvec"): [string, CsrEntry] {
+  const at = 2 * CSR[register];
+  const [name, entry] = plain(register, ALL);
   return [name, {
     ...entry,
     write: (hart, low, high) => {
@@ -161,8 +189,9 @@ function mtvec(): [string, CsrEntry] {
   }];
 }
 
-function mepc(): [string, CsrEntry] {
-  const [name, entry] = plain("mepc", ALL);
+/** mepc or sepc: a multiple of IALIGN. */
+export function exceptionPc(register: "mepc" | "sepc"): [string, CsrEntry] {
+  const [name, entry] = plain(register, ALL);
   return [name, {
     ...entry,
     write: (hart, low, high) => entry.write(hart, low & -hart.instructionAlignment, high),
@@ -193,6 +222,8 @@ function machineLevel(xlen: Xlen, extensions: ReadonlySet<Extension>): [string, 
   };
   const timeHigh: CsrEntry = { read: (hart) => hart.time.timeHigh(), write: () => {} };
   const zeroEntry: CsrEntry = constant("", zero)[1];
+  const supervisor = extensions.has("S"), environment = writableEnvironment(extensions);
+  const environmentChanged = (hart: Hart) => hart.environmentChanged();
 
   const entries: [string, CsrEntry][] = [
     constant("mvendorid", zero),
@@ -202,21 +233,31 @@ function machineLevel(xlen: Xlen, extensions: ReadonlySet<Extension>): [string, 
     constant("mconfigptr", zero),
     mstatus(),
     xlen === 32 ? constant("misa", (hart) => misa(hart) | 1 << 30) : constant("misa", misa, () => 2 << 30),
-    plain("mie", { low: 1 << 3 | 1 << 7 | 1 << 11, high: 0 }, (hart) => hart.interruptsChanged()),
-    // MSIP, MTIP and MEIP are wires: software cannot write them here.
+    plain(
+      "mie",
+      { low: MACHINE_INTERRUPTS | (supervisor ? SUPERVISOR_INTERRUPTS : 0), high: 0 },
+      (hart) => hart.interruptsChanged(),
+    ),
+    // MSIP, MTIP and MEIP are wires: software cannot write them here. SEIP is a wire beside the bit that software writes.
     ["mip", {
       read: (hart) => {
         HIGH[0] = 0;
         return hart.pending();
       },
-      write: () => {},
+      stored: (hart) => hart.csrs[2 * CSR.mip]!,
+      write: (hart, low) => {
+        let mask = supervisor ? SUPERVISOR_INTERRUPTS : 0;
+        if (hart.timerCompared) mask &= ~(1 << INTERRUPT.supervisorTimer);
+        hart.csrs[2 * CSR.mip] = hart.csrs[2 * CSR.mip]! & ~mask | low & mask;
+        hart.interruptsChanged();
+      },
     }],
-    mtvec(),
+    trapVector("mtvec"),
     plain("mcounteren", { low: -1, high: 0 }),
-    plain("menvcfg", { low: 1, high: 0 }), // FIOM
+    plain("menvcfg", { low: 1, high: environment }, environmentChanged), // FIOM
     mcountinhibit(),
     plain("mscratch", ALL),
-    mepc(),
+    exceptionPc("mepc"),
     plain("mcause", ALL),
     plain("mtval", ALL),
     ...cycle,
@@ -233,7 +274,9 @@ function machineLevel(xlen: Xlen, extensions: ReadonlySet<Extension>): [string, 
     constant("tdata3", zero),
     constant("tinfo", () => 1),
   ];
-  if (xlen === 32) entries.push(upper("mstatush", "mstatus", 0), upper("menvcfgh", "menvcfg", 0));
+  if (xlen === 32) {
+    entries.push(upper("mstatush", "mstatus", 0), upper("menvcfgh", "menvcfg", environment, environmentChanged));
+  }
   if (extensions.has("F")) entries.push(...floatCsrs());
   if (extensions.has("Zicntr")) {
     entries.push(
@@ -253,14 +296,24 @@ function machineLevel(xlen: Xlen, extensions: ReadonlySet<Extension>): [string, 
   return entries;
 }
 
-/** RV32's numbers for upper halves. */
-const UPPER_HALF = /^(m?(cycle|instret|time|hpmcounter\d+)|mstatus|menvcfg)h$/;
+/** The fields of the upper half of menvcfg that there are. */
+function writableEnvironment(extensions: ReadonlySet<Extension>): number {
+  return (extensions.has("Svadu") ? MENVCFG_HIGH.ADUE : 0) | (extensions.has("Svpbmt") ? MENVCFG_HIGH.PBMTE : 0) |
+    (extensions.has("Sstc") ? MENVCFG_HIGH.STCE : 0);
+}
 
-/** The CSRs of a hart, by number. */
-export function csrEntries(xlen: Xlen, extensions: ReadonlySet<Extension>): (CsrEntry | undefined)[] {
+/** RV32's numbers for upper halves. */
+const UPPER_HALF = /^(m?(cycle|instret|time|hpmcounter\d+)|mstatus|menvcfg|stimecmp)h$/;
+
+/** The CSRs of a hart, by number: those of machine mode, and `others`. */
+export function csrEntries(
+  xlen: Xlen,
+  extensions: ReadonlySet<Extension>,
+  others: readonly [string, CsrEntry][],
+): (CsrEntry | undefined)[] {
   const table = new Array<CsrEntry | undefined>(4096).fill(undefined);
   if (!extensions.has("Zicsr")) return table;
-  for (const [name, entry] of machineLevel(xlen, extensions)) {
+  for (const [name, entry] of [...machineLevel(xlen, extensions), ...others]) {
     if (xlen === 64 && UPPER_HALF.test(name)) continue;
     const number = CSR_NUMBERS[name];
     if (number === undefined) throw new Error(`CSR ${name} has no number`);
@@ -272,7 +325,10 @@ export function csrEntries(xlen: Xlen, extensions: ReadonlySet<Extension>): (Csr
 /** Sets the CSRs to their reset values: all 0 but for the fields that are read-only and not 0. */
 export function resetCsrs(hart: Hart): void {
   hart.csrs.fill(0);
-  if (hart.xlen === 64) hart.csrs[2 * CSR.mstatus + 1] = 2; // UXL
+  const supervisor = hart.extensions.has("S");
+  if (hart.xlen === 64) hart.csrs[2 * CSR.mstatus + 1] = supervisor ? 2 << 2 | 2 : 2; // SXL, UXL
+  // Hardware updates A and D, and PTEs may hold memory types, until software says otherwise, as in QEMU.
+  hart.csrs[2 * CSR.menvcfg + 1] = writableEnvironment(hart.extensions) & ~MENVCFG_HIGH.STCE;
   hart.mcycle.reset();
   hart.minstret.reset();
 }

@@ -7,8 +7,11 @@ import { give, HIGH, unsigned64 } from "../isa/pair.ts";
 import { CSR, csrEntries, type CsrEntry, resetCsrs } from "./csr.ts";
 import { HardwareCounter } from "./hardware_counter.ts";
 import type { PhysicalMemory } from "./memory.ts";
-import { MSTATUS } from "./status.ts";
-import { CAUSE, type Exception, INTERRUPT, MACHINE, PRIVILEGE_LETTERS, raise, USER } from "./trap.ts";
+import { Pmp, pmpEntries } from "./pmp.ts";
+import { MENVCFG_HIGH, MSTATUS } from "./status.ts";
+import { supervisorLevel } from "./supervisor.ts";
+import { Translation } from "./translation.ts";
+import { CAUSE, type Exception, INTERRUPT, MACHINE, PRIVILEGE_LETTERS, raise, SUPERVISOR, USER } from "./trap.ts";
 
 /** Number of the register that writes to x0 go to. */
 export const SINK = 32;
@@ -29,6 +32,12 @@ export interface TimeSource {
   timeLow(): number;
   /** High half of mtime as an int32. */
   timeHigh(): number;
+}
+
+/** The comparison of mtime with stimecmp. */
+export interface TimeComparator {
+  /** Sets what mtime is compared with; the comparator tells the hart's `timerReached` at once and at every change. */
+  compare(low: number, high: number): void;
 }
 
 /** What a trap was, for whoever wants to know (logs, hooks, failure reports). */
@@ -58,6 +67,8 @@ export interface HartOptions {
   readonly extensions: Iterable<Extension>;
   readonly count: Count;
   readonly memory: PhysicalMemory;
+  /** Whether it has physical memory protection; true where absent. */
+  readonly pmp?: boolean;
 }
 
 /** A hart. Wide values are pairs of int32: fields `…Low` and `…High`. */
@@ -100,9 +111,27 @@ export class Hart {
   trapped = 0;
   /** mtime, once there is a CLINT. */
   time: TimeSource = { timeLow: () => 0, timeHigh: () => 0 };
+  /** Compares mtime with stimecmp, once there is a CLINT. */
+  supervisorTimer: TimeComparator = { compare: () => {} };
+  /** Whether STIP is the result of that comparison (menvcfg.STCE). */
+  timerCompared = false;
+  #timerReached = false;
+  /** Physical memory protection. */
+  readonly pmp: Pmp = new Pmp();
+  readonly hasPmp: boolean;
+  readonly translation: Translation = new Translation(this);
+  /**
+   * True while addresses of instructions and data are physical and nothing may be refused: then generated code reaches RAM
+   * directly. A change ends the slice after the current instruction.
+   */
+  bare = true;
+  /** What the remembered translations hold for: privilege of instructions, of data, and SUM and MXR of mstatus. */
+  #fetchedAs: number = MACHINE;
+  #accessedAs: number = MACHINE;
+  #accessedWith = 0;
   /** Called at every trap taken. */
   onTrap: ((trap: TrapRecord) => void) | null = null;
-  /** Called when something changed that compiled or decoded code depends on (fence.i, privilege, translation). */
+  /** Called when virtual addresses of instructions may mean other physical ones than before, or may not be executed. */
   onFetchChange: () => void = () => {};
 
   constructor(options: HartOptions) {
@@ -113,7 +142,11 @@ export class Hart {
     this.memory = options.memory;
     this.mcycle = new HardwareCounter(() => this.count.cycles());
     this.minstret = new HardwareCounter(() => this.count.instructions() - this.trapped);
-    this.csrTable = csrEntries(this.xlen, this.extensions);
+    this.hasPmp = options.pmp ?? true;
+    this.csrTable = csrEntries(this.xlen, this.extensions, [
+      ...supervisorLevel(this.extensions),
+      ...(this.hasPmp ? pmpEntries(this.xlen) : []),
+    ]);
     this.reset();
   }
 
@@ -131,7 +164,66 @@ export class Hart {
     this.reservation = -1;
     this.trapped = 0;
     resetCsrs(this);
+    this.pmp.reset();
+    this.timerCompared = false;
+    this.lines &= ~(1 << INTERRUPT.supervisorTimer);
+    // Its reset value is unspecified: this one makes no interrupt pending.
+    this.writeCsr(CSR.stimecmp, -1n);
+    if (this.xlen === 32) this.writeCsr(CSR.stimecmph, -1n);
+    this.translationChanged();
+  }
+
+  // What the meaning of addresses depends on.
+
+  /** To be called after a change of the privilege level or of mstatus. */
+  accessChanged(): void {
+    const data = this.translation.dataPrivilege;
+    const bare = !this.#restricted(this.privilege) && (data === this.privilege || !this.#restricted(data));
+    if (bare !== this.bare) {
+      this.bare = bare;
+      this.count.stop();
+    }
+    // Nothing that was remembered is used meanwhile, and all of it may be good again afterwards.
+    if (bare) return;
+    if (this.privilege !== this.#fetchedAs) {
+      this.#fetchedAs = this.privilege;
+      this.onFetchChange();
+    }
+    const bits = this.csrs[2 * CSR.mstatus]! & (MSTATUS.SUM | MSTATUS.MXR), lost = this.#accessedWith & ~bits;
+    if (data !== this.#accessedAs || (lost & MSTATUS.MXR) !== 0) this.translation.flush();
+    else if (lost !== 0) this.translation.flushUser();
+    this.#accessedAs = data;
+    this.#accessedWith = bits;
+  }
+
+  /** Whether addresses of a privilege level are virtual, or PMP may refuse some. */
+  #restricted(privilege: number): boolean {
+    return this.translation.isVirtual(privilege) || (this.hasPmp && this.pmp.restricts(privilege));
+  }
+
+  /** To be called after a change of satp, and of everything else that all translations depend on. */
+  translationChanged(): void {
+    this.translation.flush();
     this.onFetchChange();
+    this.accessChanged();
+    // The next instruction's address may already mean something else.
+    this.count.stop();
+  }
+  /** To be called after a change of PMP entries. */
+  protectionChanged(): void {
+    this.translationChanged();
+  }
+  /** To be called after a change of menvcfg. */
+  environmentChanged(): void {
+    this.translationChanged();
+    this.timerCompared = (this.csrs[2 * CSR.menvcfg + 1]! & MENVCFG_HIGH.STCE) !== 0;
+    if (this.timerCompared) this.csrs[2 * CSR.mip]! &= ~(1 << INTERRUPT.supervisorTimer);
+    this.setLine(INTERRUPT.supervisorTimer, this.timerCompared && this.#timerReached);
+  }
+  /** Told by the comparator: whether mtime has reached stimecmp. */
+  timerReached(reached: boolean): void {
+    this.#timerReached = reached;
+    this.setLine(INTERRUPT.supervisorTimer, this.timerCompared && reached);
   }
 
   // Registers as scripts see them.
@@ -190,7 +282,20 @@ export class Hart {
 
   /** To be called when an interrupt may have become takeable: it is taken before the next instruction. */
   interruptsChanged(): void {
-    if ((this.pending() & this.csrs[2 * CSR.mie]!) !== 0) this.count.stop();
+    if (this.#takeable() !== 0 || this.waiting) this.count.stop();
+  }
+
+  /** The pending interrupts that would be taken now, if they are of the highest privilege level among them. */
+  #takeable(): number {
+    const ready = this.pending() & this.csrs[2 * CSR.mie]!;
+    if (ready === 0) return 0;
+    const status = this.csrs[2 * CSR.mstatus]!, delegated = this.csrs[2 * CSR.mideleg]!;
+    if (this.privilege < MACHINE || (status & MSTATUS.MIE) !== 0) {
+      const machine = ready & ~delegated;
+      if (machine !== 0) return machine;
+    }
+    const supervisor = this.privilege < SUPERVISOR || (this.privilege === SUPERVISOR && (status & MSTATUS.SIE) !== 0);
+    return supervisor ? ready & delegated : 0;
   }
 
   /**
@@ -207,8 +312,9 @@ export class Hart {
     const oldLow = reads !== 0 || operation !== 1 ? entry.read(this) : 0;
     const oldHigh = HIGH[0]!;
     if (writes !== 0) {
-      if (operation === 2) low |= oldLow, high |= oldHigh;
-      else if (operation === 3) low = oldLow & ~low, high = oldHigh & ~high;
+      const stored = operation === 1 ? 0 : entry.stored?.(this) ?? oldLow;
+      if (operation === 2) low |= stored, high |= oldHigh;
+      else if (operation === 3) low = stored & ~low, high = oldHigh & ~high;
       entry.write(this, low, high);
     }
     HIGH[0] = oldHigh;
@@ -243,10 +349,10 @@ export class Hart {
     const ready = this.pending() & this.csrs[2 * CSR.mie]!;
     if (ready === 0) return false;
     this.waiting = false;
-    const enabled = this.privilege < MACHINE || (this.csrs[2 * CSR.mstatus]! & MSTATUS.MIE) !== 0;
-    if (!enabled) return false;
+    const takeable = this.#takeable();
+    if (takeable === 0) return false;
     for (const code of INTERRUPT_ORDER) {
-      if ((ready & 1 << code) === 0) continue;
+      if ((takeable & 1 << code) === 0) continue;
       this.#trap(code, true, this.pcLow, this.pcHigh, 0, 0);
       return true;
     }
@@ -262,20 +368,29 @@ export class Hart {
     valueHigh: number,
   ): void {
     const c = this.csrs, from = this.privilege;
+    const delegated = c[2 * (interrupt ? CSR.mideleg : CSR.medeleg)]! >>> cause & 1;
+    const to = from < MACHINE && delegated !== 0 ? SUPERVISOR : MACHINE, machine = to === MACHINE;
+    const epc = 2 * (machine ? CSR.mepc : CSR.sepc), xcause = 2 * (machine ? CSR.mcause : CSR.scause);
+    const tval = 2 * (machine ? CSR.mtval : CSR.stval), tvec = 2 * (machine ? CSR.mtvec : CSR.stvec);
     const top = interrupt ? 1 << 31 : 0;
-    c[2 * CSR.mepc] = pcLow, c[2 * CSR.mepc + 1] = pcHigh;
-    c[2 * CSR.mcause] = this.xlen === 32 ? cause | top : cause;
-    c[2 * CSR.mcause + 1] = this.xlen === 32 ? 0 : top;
-    c[2 * CSR.mtval] = valueLow, c[2 * CSR.mtval + 1] = this.xlen === 32 ? 0 : valueHigh;
-    let status = c[2 * CSR.mstatus]!;
-    const enabled = (status & MSTATUS.MIE) !== 0;
-    status &= ~(MSTATUS.MIE | MSTATUS.MPIE | MSTATUS.MPP);
-    c[2 * CSR.mstatus] = status | (enabled ? MSTATUS.MPIE : 0) | from << MSTATUS.MPP_SHIFT;
-    const base = c[2 * CSR.mtvec]!;
+    c[epc] = pcLow, c[epc + 1] = pcHigh;
+    c[xcause] = this.xlen === 32 ? cause | top : cause;
+    c[xcause + 1] = this.xlen === 32 ? 0 : top;
+    c[tval] = valueLow, c[tval + 1] = this.xlen === 32 ? 0 : valueHigh;
+    const status = c[2 * CSR.mstatus]!;
+    if (machine) {
+      const enabled = (status & MSTATUS.MIE) !== 0 ? MSTATUS.MPIE : 0;
+      c[2 * CSR.mstatus] = status & ~(MSTATUS.MIE | MSTATUS.MPIE | MSTATUS.MPP) | enabled | from << MSTATUS.MPP_SHIFT;
+    } else {
+      const enabled = (status & MSTATUS.SIE) !== 0 ? MSTATUS.SPIE : 0;
+      c[2 * CSR.mstatus] = status & ~(MSTATUS.SIE | MSTATUS.SPIE | MSTATUS.SPP) | enabled |
+        (from === SUPERVISOR ? MSTATUS.SPP : 0);
+    }
+    const base = c[tvec]!;
     const low = base & ~3, offset = interrupt && (base & 1) !== 0 ? 4 * cause : 0;
-    this.setPrivilege(MACHINE);
+    this.setPrivilege(to);
     this.waiting = false;
-    this.setPc((low + offset) | 0, c[2 * CSR.mtvec + 1]! + ((low >>> 0) + offset > 0xffffffff ? 1 : 0));
+    this.setPc((low + offset) | 0, c[tvec + 1]! + ((low >>> 0) + offset > 0xffffffff ? 1 : 0));
     if (this.onTrap !== null) {
       this.onTrap({
         cause,
@@ -285,16 +400,15 @@ export class Hart {
         valueLow,
         valueHigh,
         fromPrivilege: from,
-        toPrivilege: MACHINE,
+        toPrivilege: to,
       });
     }
   }
 
   /** Changes the privilege level. */
   setPrivilege(privilege: number): void {
-    if (privilege === this.privilege) return;
     this.privilege = privilege;
-    this.onFetchChange();
+    this.accessChanged();
   }
 
   /** Letter of the current privilege level. */
@@ -328,20 +442,47 @@ export class Hart {
     if ((status & MSTATUS.MPIE) !== 0) next |= MSTATUS.MIE;
     if (to !== MACHINE) next &= ~MSTATUS.MPRV;
     c[2 * CSR.mstatus] = next;
-    this.setPrivilege(to === MACHINE ? MACHINE : to === USER ? USER : to);
+    this.setPrivilege(to);
     this.setPc(c[2 * CSR.mepc]!, c[2 * CSR.mepc + 1]!);
     this.interruptsChanged();
   }
   sret(): void {
-    raise(CAUSE.illegalInstruction, 0, 0);
+    const c = this.csrs, status = c[2 * CSR.mstatus]!;
+    this.#requireSupervisor(MSTATUS.TSR);
+    let next = status & ~(MSTATUS.SIE | MSTATUS.SPP | MSTATUS.MPRV) | MSTATUS.SPIE;
+    if ((status & MSTATUS.SPIE) !== 0) next |= MSTATUS.SIE;
+    c[2 * CSR.mstatus] = next;
+    this.setPrivilege((status & MSTATUS.SPP) !== 0 ? SUPERVISOR : USER);
+    this.setPc(c[2 * CSR.sepc]!, c[2 * CSR.sepc + 1]!);
+    this.interruptsChanged();
   }
-  sfence(): void {
-    raise(CAUSE.illegalInstruction, 0, 0);
+  /** Illegal in user mode, and in supervisor mode where a bit of mstatus says so. */
+  #requireSupervisor(trap: number): void {
+    if (this.privilege === MACHINE) return;
+    const trapped = this.privilege === USER || (this.csrs[2 * CSR.mstatus]! & trap) !== 0;
+    if (trapped) raise(CAUSE.illegalInstruction, 0, 0);
+  }
+  /** SFENCE.VMA and SINVAL.VMA, with the numbers of the registers that say which address and which address space. */
+  sfence(_pcLow: number, _pcHigh: number, nextLow: number, nextHigh: number, address: number, _space: number): void {
+    this.#requireSupervisor(MSTATUS.TVM);
+    if (address === 0) this.translation.flush();
+    else {
+      const at = address * this.xlen / 32;
+      this.translation.flushPage(this.x[at]!, this.xlen === 32 ? 0 : this.x[at + 1]!);
+    }
+    this.onFetchChange();
+    this.setPc(nextLow, nextHigh);
+  }
+  /** SFENCE.W.INVAL and SFENCE.INVAL.IR. */
+  sfenceInval(_pcLow: number, _pcHigh: number, nextLow: number, nextHigh: number): void {
+    this.#requireSupervisor(0);
+    this.setPc(nextLow, nextHigh);
   }
   wfi(_pcLow: number, _pcHigh: number, nextLow: number, nextHigh: number): void {
-    if (this.privilege < MACHINE && (this.csrs[2 * CSR.mstatus]! & MSTATUS.TW) !== 0) {
-      raise(CAUSE.illegalInstruction, 0, 0);
-    }
+    // Where there is supervisor mode, user mode may not wait at all.
+    const trapped = this.privilege === USER && this.extensions.has("S") ||
+      this.privilege < MACHINE && (this.csrs[2 * CSR.mstatus]! & MSTATUS.TW) !== 0;
+    if (trapped) raise(CAUSE.illegalInstruction, 0, 0);
     this.setPc(nextLow, nextHigh);
     // Pending and locally enabled interrupts end the wait whether or not they can be taken.
     if ((this.pending() & this.csrs[2 * CSR.mie]!) !== 0) return;

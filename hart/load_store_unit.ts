@@ -3,6 +3,7 @@
 
 import { HIGH } from "../isa/pair.ts";
 import { type Hart, SINK } from "./hart.ts";
+import { READ, WRITE } from "./pmp.ts";
 import { CAUSE, raise } from "./trap.ts";
 
 /** Bits of an access code beside the number of bytes. */
@@ -31,9 +32,38 @@ export class LoadStoreUnit {
     this.keeps = true;
   }
 
-  /** Physical address of an access. */
-  #physical(low: number, high: number): number {
-    return (high >>> 0) * 4294967296 + (low >>> 0);
+  /** Physical address of an access that lies in one page. */
+  #physical(low: number, high: number, size: number, access: number): number {
+    return this.#hart.bare
+      ? (high >>> 0) * 4294967296 + (low >>> 0)
+      : this.#hart.translation.translate(low, high, size, access);
+  }
+
+  /** Whether pages matter, and the access lies in two. */
+  #crosses(low: number, size: number): boolean {
+    return (low & 4095) + size > 4096 && !this.#hart.bare;
+  }
+
+  /** Physical addresses of the bytes of an access in two pages; `cause` is that of an access fault. */
+  #bytes(low: number, high: number, size: number, access: number, cause: number): number[] {
+    const first = 4096 - (low & 4095), next = (low + first) | 0;
+    const nextHigh = next === 0 && this.#hart.xlen === 64 ? (high + 1) | 0 : high;
+    const start = this.#physical(low, high, first, access);
+    const rest = this.#physical(next, nextHigh, size - first, access);
+    if (!this.#hart.memory.isRam(start, first)) raise(cause, low, high);
+    if (!this.#hart.memory.isRam(rest, size - first)) raise(cause, next, nextHigh);
+    return Array.from({ length: size }, (_, k) => k < first ? start + k : rest + k - first);
+  }
+
+  #loadAcross(size: number, low: number, high: number): number {
+    let value = 0, upper = 0;
+    this.#bytes(low, high, size, READ, CAUSE.loadAccess).forEach((physical, k) => {
+      const byte = this.#hart.memory.read(physical, 1);
+      if (k < 4) value |= byte << 8 * k;
+      else upper |= byte << 8 * (k - 4);
+    });
+    HIGH[0] = upper;
+    return value;
   }
 
   /** Loads; `code` is the number of bytes plus `SIGN_EXTENDS` plus `AMO`. Raises access faults and, for AMOs, misalignment. */
@@ -45,44 +75,63 @@ export class LoadStoreUnit {
       return this.#kept;
     }
     const size = code & 15;
-    if ((code & AMO) !== 0) this.#checkAtomic(size, low, high);
-    const { memory } = this.#hart;
-    const value = memory.read(this.#physical(low, high), size);
-    if (memory.fault) this.#fault((code & AMO) !== 0 ? CAUSE.storeAccess : CAUSE.loadAccess, low, high, size);
+    const value = this.#crosses(low, size) && (code & AMO) === 0
+      ? this.#loadAcross(size, low, high)
+      : this.#loadWithin(code, size, low, high);
     if ((code & SIGN_EXTENDS) === 0) return value;
     return size === 1 ? value << 24 >> 24 : value << 16 >> 16;
+  }
+
+  #loadWithin(code: number, size: number, low: number, high: number): number {
+    const { memory } = this.#hart, amo = (code & AMO) !== 0;
+    const physical = amo ? this.#atomic(size, low, high) : this.#physical(low, high, size, READ);
+    const value = memory.read(physical, size);
+    if (memory.fault) this.#fault(amo ? CAUSE.storeAccess : CAUSE.loadAccess, low, high, physical, size);
+    return value;
   }
 
   /** Stores. */
   store(code: number, low: number, high: number, value: number, valueHigh: number): void {
     if (this.rehearsing) return;
-    const { memory } = this.#hart;
-    memory.write(this.#physical(low, high), code & 15, value, valueHigh);
-    if (memory.fault) this.#fault(CAUSE.storeAccess, low, high, code & 15);
+    const { memory } = this.#hart, size = code & 15;
+    if (this.#crosses(low, size)) {
+      this.#bytes(low, high, size, WRITE, CAUSE.storeAccess).forEach((physical, k) =>
+        memory.write(physical, 1, (k < 4 ? value >>> 8 * k : valueHigh >>> 8 * (k - 4)) & 0xff, 0)
+      );
+      return;
+    }
+    const physical = this.#physical(low, high, size, WRITE);
+    memory.write(physical, size, value, valueHigh);
+    if (memory.fault) this.#fault(CAUSE.storeAccess, low, high, physical, size);
   }
 
   /**
    * An access fault, with the address of the part of the access that caused it (privileged manual, "Machine Trap Value
    * (mtval) Register"): where it begins in RAM, the first address after.
    */
-  #fault(cause: number, low: number, high: number, size: number): never {
-    const { memory } = this.#hart, physical = this.#physical(low, high);
+  #fault(cause: number, low: number, high: number, physical: number, size: number): never {
+    const { memory } = this.#hart;
     let good = 0;
     while (good < size - 1 && memory.isRam(physical + good, 1)) good++;
     const part = (low + good) | 0;
     raise(cause, part, (part >>> 0) < (low >>> 0) ? (high + 1) | 0 : high);
   }
 
-  /** Atomic accesses must be aligned, and only main memory supports them (privileged manual, "Atomicity PMAs"). */
-  #checkAtomic(size: number, low: number, high: number): void {
+  /**
+   * Physical address of an atomic access that stores. It must be aligned, and only main memory supports it (privileged
+   * manual, "Atomicity PMAs").
+   */
+  #atomic(size: number, low: number, high: number): number {
     if ((low & (size - 1)) !== 0) raise(CAUSE.storeMisaligned, low, high);
-    if (!this.#hart.memory.isRam(this.#physical(low, high), size)) raise(CAUSE.storeAccess, low, high);
+    const physical = this.#physical(low, high, size, WRITE);
+    if (!this.#hart.memory.isRam(physical, size)) raise(CAUSE.storeAccess, low, high);
+    return physical;
   }
 
   /** LR: loads and reserves the address. */
   loadReserved(size: number, low: number, high: number): number {
     if ((low & (size - 1)) !== 0) raise(CAUSE.loadMisaligned, low, high);
-    const { memory } = this.#hart, physical = this.#physical(low, high);
+    const { memory } = this.#hart, physical = this.#physical(low, high, size, READ);
     if (!memory.isRam(physical, size)) raise(CAUSE.loadAccess, low, high);
     const value = memory.read(physical, size);
     this.#hart.reservation = physical;
@@ -92,8 +141,7 @@ export class LoadStoreUnit {
 
   /** SC: stores if the reservation is still there; 0 if it did, else 1. Any SC ends the reservation. */
   storeConditional(size: number, low: number, high: number, value: number, valueHigh: number): number {
-    this.#checkAtomic(size, low, high);
-    const { memory } = this.#hart, physical = this.#physical(low, high);
+    const { memory } = this.#hart, physical = this.#atomic(size, low, high);
     const reserved = this.#hart.reservation === physical;
     this.#hart.reservation = -1;
     if (!reserved) return 1;
@@ -106,8 +154,7 @@ export class LoadStoreUnit {
    * rd gets what was in memory. A pair that starts at x0 reads as 0 and is not written.
    */
   compareAndSwap(size: number, low: number, high: number, rd: number, rs2: number): void {
-    this.#checkAtomic(size, low, high);
-    const { memory, x, xlen } = this.#hart, physical = this.#physical(low, high);
+    const { memory, x, xlen } = this.#hart, physical = this.#atomic(size, low, high);
     if (rd === SINK) rd = 0;
     const words = size / 4, wordsPerRegister = xlen / 32;
     const at = (register: number, word: number) => {

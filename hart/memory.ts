@@ -44,6 +44,8 @@ export const WATCH = {
   compiled: 2,
   /** A device lies over the line. */
   device: 4,
+  /** The interpreter for virtual addresses holds decoded instructions of it. */
+  decodedVirtual: 8,
 } as const;
 
 /** Memory whose bytes can be executed from: RAM, ROM, flash. */

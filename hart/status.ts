@@ -1,4 +1,5 @@
-// Fields of mstatus (privileged manual, "Machine Status (mstatus and mstatush) Registers").
+// Fields of mstatus and menvcfg (privileged manual, "Machine Status (mstatus and mstatush) Registers", "Machine Environment
+// Configuration (menvcfg) Register").
 
 /** Masks of the low word, and of the high word (mstatush on RV32) where the name ends in `_H`. */
 export const MSTATUS = {
@@ -26,3 +27,6 @@ export const MSTATUS = {
   SBE_H: 1 << 4,
   MBE_H: 1 << 5,
 } as const;
+
+/** Masks of the upper word of menvcfg. */
+export const MENVCFG_HIGH = { ADUE: 1 << 29, PBMTE: 1 << 30, STCE: 1 << 31 } as const;

@@ -143,6 +143,7 @@ export const ROUNDING_MODES: readonly string[] = ["rne", "rtz", "rdn", "rup", "r
  */
 export const OWN_OPERANDS: Readonly<Record<string, string>> = {
   "sfence.vma": "rs1,rs2",
+  "sinval.vma": "rs1,rs2",
   "c.addi4spn": "rd,rs1,imm",
   "c.lw": "rd,imm(rs1)",
   "c.ld": "rd,imm(rs1)",

@@ -2,18 +2,20 @@
 
 /** Extensions that can be named; single letters are the manual's, lower-case names follow the unprivileged manual. */
 export const EXTENSIONS = [
-  ..."I M A F D C".split(" "),
+  ..."I M A F D C S".split(" "),
   ..."Zicsr Zifencei Zicntr Zihpm Zihintpause Zihintntl Zimop Zcmop Zicond".split(" "),
   ..."Zalrsc Zaamo Zacas Zawrs Zca Zcb Zba Zbb Zbc Zbs Zbkb Zbkc Zbkx".split(" "),
   ..."Zfh Zfhmin Zfa Zcf Zcd".split(" "),
+  ..."Sstc Svadu Svinval Svnapot Svpbmt".split(" "),
 ] as const as readonly Extension[];
 
 /** Name of an extension. */
 export type Extension =
-  | ("I" | "M" | "A" | "F" | "D" | "C")
+  | ("I" | "M" | "A" | "F" | "D" | "C" | "S")
   | ("Zicsr" | "Zifencei" | "Zicntr" | "Zihpm" | "Zihintpause" | "Zihintntl" | "Zimop" | "Zcmop" | "Zicond")
   | ("Zalrsc" | "Zaamo" | "Zacas" | "Zawrs" | "Zca" | "Zcb" | "Zba" | "Zbb" | "Zbc" | "Zbs" | "Zbkb" | "Zbkc" | "Zbkx")
-  | ("Zfh" | "Zfhmin" | "Zfa" | "Zcf" | "Zcd");
+  | ("Zfh" | "Zfhmin" | "Zfa" | "Zcf" | "Zcd")
+  | ("Sstc" | "Svadu" | "Svinval" | "Svnapot" | "Svpbmt");
 
 /** What an extension brings with it. */
 const IMPLIES: Partial<Record<Extension, readonly Extension[]>> = {
@@ -31,6 +33,11 @@ const IMPLIES: Partial<Record<Extension, readonly Extension[]>> = {
   Zacas: ["Zaamo"],
   Zicntr: ["Zicsr"],
   Zihpm: ["Zicsr"],
+  Sstc: ["S"],
+  Svadu: ["S"],
+  Svinval: ["S"],
+  Svnapot: ["S"],
+  Svpbmt: ["S"],
 };
 
 /** The set with everything that its members bring with them. */
@@ -53,7 +60,7 @@ export function partsOf(letter: Extension): Extension[] {
   return EXTENSIONS.filter((name) => PART_OF[name] === letter);
 }
 
-/** The order in which the manual lists Z extensions: by the letter after Z in this order, then by name. */
+/** The order in which the manual lists Z extensions: by the letter after Z in this order, then by name. S… come after all Z…. */
 const CATEGORIES = "imafdqlcbkjtpvh";
 
 /**
@@ -61,7 +68,7 @@ const CATEGORIES = "imafdqlcbkjtpvh";
  */
 export function isaString(xlen: 32 | 64, extensions: ReadonlySet<Extension>): string {
   const letters = ["I", "M", "A", "F", "D", "C"].filter((letter) => extensions.has(letter as Extension));
-  const category = (name: string) => CATEGORIES.indexOf(name[1]!);
+  const category = (name: string) => name[0] === "s" ? CATEGORIES.length : CATEGORIES.indexOf(name[1]!);
   const others = [...extensions].filter((name) => {
     const whole = PART_OF[name];
     return name.length > 1 && !(whole !== undefined && extensions.has(whole));

@@ -192,7 +192,9 @@ export type HartCall =
   | "float";
 
 /** Functions of the hart after which execution goes on wherever the hart says. */
-export type HartLeave = "ecall" | "ebreak" | "mret" | "sret" | "wfi" | "wrs" | "fenceI" | "sfence" | "illegal";
+export type HartLeave =
+  | ("ecall" | "ebreak" | "mret" | "sret" | "wfi" | "wrs" | "fenceI" | "illegal")
+  | ("sfence" | "sfenceInval");
 
 /** Operands of an instruction: numbers where it is known, numbers of fields where it is not. */
 export interface Operands {

@@ -7,6 +7,7 @@ import { RV_D } from "./rv_d.ts";
 import { RV_F } from "./rv_f.ts";
 import { RV_I } from "./rv_i.ts";
 import { RV_M } from "./rv_m.ts";
+import { SUPERVISOR } from "./supervisor.ts";
 import { ZBA } from "./zba.ts";
 import { ZBB } from "./zbb.ts";
 import { ZBC } from "./zbc.ts";
@@ -34,6 +35,7 @@ export const INSTRUCTIONS: readonly Instruction[] = [
   ...RV_M,
   ...RV_A,
   ...ZICSR,
+  ...SUPERVISOR,
   ...ZICOND,
   ...ZIMOP,
   ...ZBA,

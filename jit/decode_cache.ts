@@ -32,6 +32,8 @@ interface Page {
   /** Physical address. */
   readonly physical: number;
   readonly memory: ExecutableMemory;
+  /** Not all of it may be executed: nothing decoded is kept, so that each fetch is checked. */
+  readonly checked: boolean;
 }
 
 /** The records and what leads to them. */
@@ -64,6 +66,7 @@ export class DecodeCache {
   #pages: (Page | undefined)[];
   #byPhysical = new Map<number, Page>();
   #used = 0;
+  #watchBit: number;
   #scale: number;
   /** By instruction: which operands are f registers. */
   #float: (FloatOperands | undefined)[] = [];
@@ -74,13 +77,15 @@ export class DecodeCache {
   /** Called when the pages are thrown away: whoever remembers records must forget them. */
   onFlush: () => void = () => {};
 
-  /** `numbers` says which operation an instruction is. */
+  /** `numbers` says which operation an instruction is, `watchBit` how lines of which something is decoded are marked. */
   constructor(
     decoder: Decoder,
     memory: PhysicalMemory,
     numbers: (decoded: Decoded) => OperationNumbers,
     capacity = 1024,
+    watchBit: number = WATCH.decoded,
   ) {
+    this.#watchBit = watchBit;
     this.#decoder = decoder;
     this.#memory = memory;
     this.#numbers = numbers;
@@ -98,17 +103,20 @@ export class DecodeCache {
     this.#pages = new Array(capacity).fill(undefined);
   }
 
-  /** First record of the page at a physical address (a multiple of 4096), or -1 if nothing there can be executed. */
-  pageAt(physical: number): number {
-    const known = this.#byPhysical.get(physical);
+  /**
+   * First record of the page at a physical address (a multiple of 4096), or -1 if nothing there can be executed. `checked`:
+   * fetches from it may be refused.
+   */
+  pageAt(physical: number, checked = false): number {
+    const key = checked ? physical + 1 : physical, known = this.#byPhysical.get(key);
     if (known !== undefined) return known.base;
     const memory = this.#memory.executable(physical);
     if (memory === null) return -1;
     if (this.#used === this.capacity) this.flush();
     const base = this.#used * PAGE_RECORDS;
-    const page: Page = { base, physical, memory };
+    const page: Page = { base, physical, memory, checked };
     this.#pages[this.#used++] = page;
-    this.#byPhysical.set(physical, page);
+    this.#byPhysical.set(key, page);
     this.operation[base + PAGE_RECORDS - 1] = PAGE_END;
     return base;
   }
@@ -131,6 +139,10 @@ export class DecodeCache {
       this.operation[record] = BREAKPOINT;
       return;
     }
+    if (page.checked) {
+      this.operation[record] = CROSSING;
+      return;
+    }
     const compiled = this.compiled.get(page.physical + 2 * slot);
     if (compiled !== undefined) {
       this.operation[record] = COMPILED;
@@ -149,7 +161,7 @@ export class DecodeCache {
   }
 
   #watch(offset: number): void {
-    this.#memory.ram.lines[offset >>> LINE_SHIFT]! |= WATCH.decoded;
+    this.#memory.ram.lines[offset >>> LINE_SHIFT]! |= this.#watchBit;
   }
 
   /** Fills a record from instruction bits; `slot` is its place in the page (-1: none, as for the scratch record). */
@@ -198,8 +210,8 @@ export class DecodeCache {
     const { base, lines } = this.#memory.ram;
     const first = offset >>> LINE_SHIFT, last = (offset + length - 1) >>> LINE_SHIFT;
     for (let line = first; line <= last; line++) {
-      if ((lines[line]! & WATCH.decoded) === 0) continue;
-      lines[line]! &= ~WATCH.decoded;
+      if ((lines[line]! & this.#watchBit) === 0) continue;
+      lines[line]! &= ~this.#watchBit;
       const start = base + line * (1 << LINE_SHIFT), physical = start - start % 4096;
       const page = this.#byPhysical.get(physical);
       if (page === undefined) continue;
@@ -216,7 +228,7 @@ export class DecodeCache {
     for (const page of this.#byPhysical.values()) {
       if (!page.memory.isRam) continue;
       const first = page.memory.offset >>> LINE_SHIFT;
-      for (let line = first; line < first + (4096 >> LINE_SHIFT); line++) lines[line]! &= ~WATCH.decoded;
+      for (let line = first; line < first + (4096 >> LINE_SHIFT); line++) lines[line]! &= ~this.#watchBit;
     }
     this.#byPhysical.clear();
     this.#pages.fill(undefined);

@@ -8,6 +8,8 @@ import { multiplyAdd } from "../hart/double_operations.ts";
 import { FloatUnit } from "../hart/float_unit.ts";
 import type { Hart } from "../hart/hart.ts";
 import { AMO, LoadStoreUnit } from "../hart/load_store_unit.ts";
+import { WATCH } from "../hart/memory.ts";
+import { EXECUTE, MIXED } from "../hart/pmp.ts";
 import { CAUSE, Exception, raise } from "../hart/trap.ts";
 import { type Cell, CodeCache, type Compilation, type CompilerOptions } from "./code_cache.ts";
 import { ELSEWHERE, SHORT_INSTRUCTION } from "./region_emitter.ts";
@@ -26,6 +28,9 @@ import * as pureLibrary from "./pure_library.ts";
 
 /** Entries of the table from virtual page to records. */
 const PAGE_TABLE = 1024;
+
+/** Pages of decoded instructions: physical ones, and those reached through virtual addresses, of which there are more. */
+const BARE_PAGES = 1024, TRANSLATED_PAGES = 2048;
 
 /** Thrown by slow paths of compiled code when the executor must look at something after the instruction. */
 const LEAVE = new Error("leave compiled code");
@@ -60,25 +65,39 @@ export class Executor {
   #passBreakpoint = false;
   #passLow = 0;
   #environment: Record<string, unknown>;
+  /** Executes in place of this one while addresses are virtual or protected; made when that first happens. */
+  #translated: Executor | null = null;
+  #isTranslated: boolean;
 
-  /** `options`: how to compile; null to interpret everything. */
-  constructor(hart: Hart, options: CompilerOptions | null) {
+  /**
+   * `options`: how to compile; null to interpret everything. `memory`: "bare" for the executor of a hart; it makes another one
+   * for what is "translated".
+   */
+  constructor(hart: Hart, options: CompilerOptions | null, memory: "bare" | "translated" = "bare") {
     this.hart = hart;
+    this.#isTranslated = memory === "translated";
     this.#state = hart.count.state;
     this.decoder = new Decoder(hart.xlen, hart.extensions);
-    this.cache = new DecodeCache(this.decoder, hart.memory, (decoded) => operationNumbers(decoded.instruction));
+    this.cache = new DecodeCache(
+      this.decoder,
+      hart.memory,
+      (decoded) => operationNumbers(decoded.instruction),
+      this.#isTranslated ? TRANSLATED_PAGES : BARE_PAGES,
+      this.#isTranslated ? WATCH.decodedVirtual : WATCH.decoded,
+    );
     this.#heat = new Uint16Array(options === null ? 1 : this.cache.operation.length);
     this.cache.onFlush = () => {
       this.#heat.fill(0);
       this.forgetPages();
     };
-    hart.onFetchChange = () => this.forgetPages();
+    if (this.#isTranslated) hart.onFetchChange = () => this.forgetPages();
     const { ram } = hart.memory, unit = this.#unit = new LoadStoreUnit(hart);
     this.#options = {
       xlen: hart.xlen,
       extensions: hart.extensions,
       ramBase: ram.base,
       ramSize: ram.size,
+      memory,
       threshold: options?.threshold ?? 0,
     };
     this.#environment = {
@@ -109,6 +128,8 @@ export class Executor {
       I32: ram.i32,
       F64: ram.f64,
       LINES: ram.lines,
+      LOADS: hart.translation.loads,
+      STORES: hart.translation.stores,
       HANDLERS: this.#handlers,
       fill: (record: number) => this.cache.fill(record),
       enter: (low: number, high: number) => this.enter(low, high),
@@ -187,7 +208,7 @@ export class Executor {
     let base: number;
     if (this.#pageLow[index] === (low & -4096 | 1) && this.#pageHigh[index] === high) base = this.#pageBase[index]!;
     else {
-      base = this.cache.pageAt(this.#physicalPage(low, high));
+      base = this.#isTranslated ? this.#translatedPage(low, high) : this.cache.pageAt(this.#physicalPage(low, high));
       if (base < 0) {
         this.hart.setPc(low, high);
         return -1;
@@ -199,6 +220,26 @@ export class Executor {
     this.#state[PAGE_OFFSET] = (low & -4096) - 2 * base;
     this.#state[PC_HIGH] = high;
     return base + ((low & 4095) >>> 1);
+  }
+
+  /** First record of the page that a virtual address leads to; -1 if the fetch is refused or there is no such memory. */
+  #translatedPage(low: number, high: number): number {
+    const { hart } = this;
+    let physical: number;
+    try {
+      physical = hart.translation.translate(low, high, 2, EXECUTE);
+    } catch (e) {
+      if (e instanceof Exception) return -1;
+      throw e;
+    }
+    const page = physical - physical % 4096;
+    return this.cache.pageAt(page, hart.hasPmp && hart.pmp.page(page, hart.privilege) === MIXED);
+  }
+
+  /** Physical address of two bytes of an instruction. Raises what refuses the fetch. */
+  #physicalHalf(low: number, high: number): number {
+    if (this.#isTranslated) return this.hart.translation.translate(low, high, 2, EXECUTE);
+    return this.#physicalPage(low, high) + (low & 4095);
   }
 
   #physicalPage(low: number, high: number): number {
@@ -218,11 +259,12 @@ export class Executor {
 
   /** Bits of the instruction of a record of the current page. */
   #fetch(record: number): number {
-    const low = this.hart.memory.read(this.cache.physicalOf(record), 2);
-    if ((low & 3) !== 3) return low;
     const pcLow = (this.#state[PAGE_OFFSET]! + 2 * record) | 0, nextLow = (pcLow + 2) | 0;
     const high = this.#state[PC_HIGH]!, nextHigh = nextLow === 0 ? high + 1 | 0 : high;
-    const page = this.hart.memory.executable(this.#physicalPage(nextLow, nextHigh));
+    const low = this.hart.memory.read(this.#physicalHalf(pcLow, high), 2);
+    if ((low & 3) !== 3) return low;
+    const physical = this.#physicalHalf(nextLow, nextHigh);
+    const page = this.hart.memory.executable(physical - physical % 4096);
     if (page === null) raise(CAUSE.instructionAccess, nextLow, nextHigh);
     const at = page.offset + (nextLow & 4095);
     return low | page.bytes[at]! << 16 | page.bytes[at + 1]! << 24;
@@ -391,6 +433,7 @@ export class Executor {
   /** Forgets decoded and compiled code of `length` bytes from `offset` in RAM. */
   invalidate(offset: number, length: number): void {
     this.cache.invalidate(offset, length);
+    this.#translated?.cache.invalidate(offset, length);
     // Regions of the code that was overwritten may be running.
     if (this.code?.invalidate(offset, length)) this.hart.count.stop();
   }
@@ -401,28 +444,55 @@ export class Executor {
    */
   run(pass = false): boolean {
     const { hart } = this, state = this.#state;
-    this.#passBreakpoint = pass;
-    this.#passLow = hart.pcLow;
+    this.#pass(pass, hart.pcLow);
     while (state[REMAINING]! > 0) {
-      if (hart.lines !== 0 || hart.waiting) {
+      if (hart.waiting || hart.pending() !== 0) {
         hart.takeInterrupt();
         if (hart.waiting) return false;
       }
-      let record = this.enter(hart.pcLow, hart.pcHigh);
-      try {
-        if (record < 0) raise(CAUSE.instructionAccess, hart.pcLow, hart.pcHigh);
-        record = this.#interpret(record);
-        if (record >= 0) this.#leaveAt(record);
-      } catch (e) {
-        if (record >= 0) this.#leaveAt(state[RECORD]!);
-        if (e === BREAKPOINT_REACHED) return true;
-        if (!(e instanceof Exception)) throw e;
-        if (e.cause === CAUSE.illegalInstruction) this.#illegalValue(e);
-        hart.exception(e, hart.pcLow, hart.pcHigh);
-        state[REMAINING]!--;
-      }
+      const executor = hart.bare ? this : this.#translated ??= this.#forTranslated();
+      if (executor.#stretch()) return true;
     }
     return false;
+  }
+
+  #pass(pass: boolean, low: number): void {
+    this.#passBreakpoint = pass;
+    this.#passLow = low;
+    if (this.#translated !== null) this.#translated.#pass(pass, low);
+  }
+
+  #forTranslated(): Executor {
+    const executor = new Executor(this.hart, null, "translated");
+    for (const physical of this.cache.breakpoints) executor.cache.breakpoints.add(physical);
+    executor.#pass(this.#passBreakpoint, this.#passLow);
+    return executor;
+  }
+
+  /** Executes until something is to be looked at. True if it stopped before a breakpoint. */
+  #stretch(): boolean {
+    const { hart } = this, state = this.#state;
+    let record = this.enter(hart.pcLow, hart.pcHigh);
+    try {
+      if (record < 0) this.#refuseFetch();
+      record = this.#interpret(record);
+      if (record >= 0) this.#leaveAt(record);
+    } catch (e) {
+      if (record >= 0) this.#leaveAt(state[RECORD]!);
+      if (e === BREAKPOINT_REACHED) return true;
+      if (!(e instanceof Exception)) throw e;
+      if (e.cause === CAUSE.illegalInstruction) this.#illegalValue(e);
+      hart.exception(e, hart.pcLow, hart.pcHigh);
+      state[REMAINING]!--;
+    }
+    return false;
+  }
+
+  /** Raises the exception of the fetch for which `enter` found no record. */
+  #refuseFetch(): never {
+    const { pcLow, pcHigh } = this.hart;
+    this.#physicalHalf(pcLow, pcHigh);
+    return raise(CAUSE.instructionAccess, pcLow, pcHigh);
   }
 
   /** Sets or removes a breakpoint at a physical address. */
@@ -431,6 +501,7 @@ export class Executor {
     else this.cache.breakpoints.delete(physical);
     this.code?.flush();
     this.cache.flush();
+    this.#translated?.setBreakpoint(physical, on);
   }
 
   #leaveAt(record: number): void {
@@ -441,10 +512,13 @@ export class Executor {
 
   /** mtval of an illegal instruction: its bits. */
   #illegalValue(e: Exception): void {
-    const { memory } = this.hart, at = (this.hart.pcHigh >>> 0) * 4294967296 + (this.hart.pcLow >>> 0);
-    const low = memory.read(at, 2);
-    const word = (low & 3) === 3 ? low | memory.read(at + 2, 2) << 16 : low;
-    e.valueLow = word;
+    const { memory, pcLow, pcHigh } = this.hart, nextLow = (pcLow + 2) | 0;
+    const low = memory.read(this.#physicalHalf(pcLow, pcHigh), 2);
+    e.valueLow = low;
+    if ((low & 3) === 3) {
+      const next = this.#physicalHalf(nextLow, nextLow === 0 ? pcHigh + 1 | 0 : pcHigh);
+      e.valueLow |= memory.read(next, 2) << 16;
+    }
     e.valueHigh = 0;
   }
 }

@@ -11,6 +11,7 @@ import { add, call, type Expression, primary, SHIFT, ZERO } from "./expression.t
 import { Emitter, type Pair, sizeOf } from "./emitter.ts";
 import { FLOAT_VARIABLES, floatPath, type FloatPlaces, IS_DIRTY, IS_ENABLED, readyInMode } from "./float_paths.ts";
 import { hartCall, MemoryAccess } from "./memory_access.ts";
+import { TranslatedAccess } from "./translated_access.ts";
 
 /**
  * Instructions that the loop handles itself. The rest are called; a call costs about as much as the instruction. The loop
@@ -75,6 +76,8 @@ export interface InterpreterOptions {
   /** Physical address and length of RAM. */
   readonly ramBase: number;
   readonly ramSize: number;
+  /** Whether generated code reaches RAM directly or through the hart's translation. */
+  readonly memory: "bare" | "translated";
   /** How often an instruction is jumped to before `becameHot` is called; 0 for never. */
   readonly threshold: number;
 }
@@ -99,7 +102,8 @@ class HandlerEmitter extends Emitter {
       ? ""
       : `if ((HEAT[ip] = HEAT[ip] + 1 | 0) === ${options.threshold}) becameHot(ip); `;
     this.#aligned4 = !options.extensions.has("Zca");
-    this.#memory = new MemoryAccess(options.ramBase, options.ramSize, options.xlen);
+    const Access = options.memory === "bare" ? MemoryAccess : TranslatedAccess;
+    this.#memory = new Access(options.ramBase, options.ramSize, options.xlen);
   }
 
   /** A jump that traps, as its target is misaligned, must not write its link: where that may be, the link comes later. */
@@ -225,7 +229,7 @@ class HandlerEmitter extends Emitter {
   protected load(s: Load): void {
     const address = this.#memory.address(this, s.address);
     const result = s.memory === "i64" ? [this.fresh(), this.fresh()] as const : [this.fresh()] as const;
-    this.line(`if (${this.#memory.test(address, sizeOf(s.memory))}) {`);
+    this.line(`if (${this.#memory.test(address, sizeOf(s.memory), s.access === "amo")}) {`);
     for (const line of this.#memory.fastLoad(address, s.memory, result)) this.line(line);
     this.line(`} else {`);
     this.#before();
@@ -242,7 +246,7 @@ class HandlerEmitter extends Emitter {
     const wide = s.memory === "i64" ? this.wide(s.value) : null;
     const low = this.named(wide === null ? this.narrow(s.value) : wide.low);
     const high = wide === null ? null : this.named(wide.high);
-    this.line(`if (${this.#memory.test(address, sizeOf(s.memory))} && ${this.#memory.unwatched(address)}) {`);
+    this.line(`if (${this.#memory.test(address, sizeOf(s.memory), true)} && ${this.#memory.unwatched(address)}) {`);
     for (const line of this.#memory.fastStore(address, s.memory, low, high)) this.line(line);
     this.line(`} else {`);
     this.#before();

@@ -116,8 +116,8 @@ export class MemoryAccess {
     return this.keepsFromEnds && ((low ^ this.#base) & ~(largestPowerOfTwo(this.#size) - 1)) === 0;
   }
 
-  /** Condition for the fast path. */
-  test(address: Address, size: number): string {
+  /** Condition for the fast path. `stores`: the access is a store, or the load of an AMO. */
+  test(address: Address, size: number, _stores = false): string {
     const limit = this.#limit, t = address.offset.text;
     if ((limit & (limit - 1)) === 0) {
       const allowed = limit - 1 & ~(size - 1);

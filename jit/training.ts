@@ -6,13 +6,19 @@
 import { REMAINING } from "../hart/counter.ts";
 import type { Hart } from "../hart/hart.ts";
 import type { LoadStoreUnit } from "../hart/load_store_unit.ts";
-import { Exception } from "../hart/trap.ts";
+import { CSR } from "../hart/csr.ts";
+import { READ } from "../hart/pmp.ts";
+import { LINE_SHIFT } from "../hart/memory.ts";
+import { MSTATUS } from "../hart/status.ts";
+import { Exception, MACHINE } from "../hart/trap.ts";
 import { type DecodeCache, PAGE_RECORDS } from "./decode_cache.ts";
 import type { InlineOperation } from "./interpreter.ts";
 
 /** Registers of the training records, as numbers. */
 const RD = 5, RS1 = 6, RS2 = 7;
 const ROUNDS = 12;
+/** Bytes of RAM that are used. */
+const TRAINED = 8192;
 const NOP = 0x13;
 
 /** What is trained. */
@@ -28,10 +34,37 @@ export interface Trainee {
 }
 
 /**
- * Runs the loop over records that no guest has. It works on the first two pages of RAM, which hold nothing yet, and leaves no
- * trace but V8's type feedback.
+ * Runs the loop over records that no guest has. It works on the first two pages of RAM, whose contents it puts back, and
+ * leaves no trace but V8's type feedback. The cache must be empty.
  */
-export function train({ hart, unit, cache, operations, interpret, enter, heat, threshold }: Trainee): void {
+export function train(trainee: Trainee): void {
+  const { hart, unit, cache } = trainee, { ram } = hart.memory, { state } = hart.count;
+  const lines = ram.lines.subarray(0, TRAINED >> LINE_SHIFT), bytes = ram.u8.subarray(0, TRAINED);
+  const saved = [hart.x, state, lines, bytes].map((words) => ({ words, values: words.slice() }));
+  const { privilege, pcLow, pcHigh, translation, csrs } = hart, status = csrs[2 * CSR.mstatus]!;
+  // Addresses mean themselves in machine mode.
+  hart.privilege = MACHINE;
+  csrs[2 * CSR.mstatus] = status & ~MSTATUS.MPRV;
+  lines.fill(0);
+  translation.flush();
+  unit.rehearsing = true;
+  try {
+    for (let offset = 0; offset < TRAINED; offset += 4096) translation.translate(ram.base + offset | 0, 0, 1, READ);
+    if (trainee.enter(ram.base | 0, 0) >= 0) rehearse(trainee);
+  } catch (e) {
+    // Locked entries of physical memory protection forbid it.
+    if (!(e instanceof Exception)) throw e;
+  }
+  unit.rehearsing = false;
+  cache.flush();
+  translation.flush();
+  hart.privilege = privilege;
+  csrs[2 * CSR.mstatus] = status;
+  hart.setPc(pcLow, pcHigh);
+  for (const { words, values } of saved) words.set(values as never);
+}
+
+function rehearse({ hart, cache, operations, interpret, enter, heat, threshold }: Trainee): void {
   const { ram } = hart.memory, { state } = hart.count, scale = hart.xlen / 32;
   const page = ram.base, nextPage = ram.base + Math.min(4096, ram.size - 4096);
   // Aligned and misaligned, in RAM and in the other page, nowhere, and operands of every order.
@@ -56,7 +89,6 @@ export function train({ hart, unit, cache, operations, interpret, enter, heat, t
       if (!(e instanceof Exception)) throw e;
     }
   };
-  unit.rehearsing = true;
   for (; round < ROUNDS; round++) {
     for (const { general, near } of operations) {
       put(enter(page | 0, 0), near);
@@ -77,9 +109,5 @@ export function train({ hart, unit, cache, operations, interpret, enter, heat, t
     run(page + 4092, 3);
     cache.flush();
   }
-  unit.rehearsing = false;
   heat.fill(0, 0, 2 * PAGE_RECORDS);
-  hart.reset();
-  ram.u8.fill(0, 0, 8192);
-  state[REMAINING] = 0;
 }

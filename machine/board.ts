@@ -102,8 +102,8 @@ export function cpusNode(harts: readonly Hart[]): DeviceTreeNode {
         "compatible": "riscv",
         "riscv,isa": isaString(xlen, extensions),
         "riscv,isa-base": `rv${xlen}i`,
-        "riscv,isa-extensions": [...extensions].map((name) => name.toLowerCase()),
-        "mmu-type": "riscv,none",
+        "riscv,isa-extensions": [...extensions].filter((name) => name !== "S").map((name) => name.toLowerCase()),
+        "mmu-type": extensions.has("S") ? xlen === 32 ? "riscv,sv32" : "riscv,sv57" : "riscv,none",
       },
       children: {
         "interrupt-controller": {

@@ -176,6 +176,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
         id,
         xlen: cpu.xlen,
         extensions: cpu.extensions,
+        pmp: cpu.pmp,
         count: this.#count,
         memory: this.#bus,
       }));

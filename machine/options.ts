@@ -90,6 +90,8 @@ export function parseMemorySize(text: string | number): number {
 export interface CpuModel {
   readonly xlen: 32 | 64;
   readonly extensions: ReadonlySet<Extension>;
+  /** Whether it has physical memory protection. */
+  readonly pmp: boolean;
 }
 
 /** CPU models with a line for `-cpu help`. */
@@ -108,6 +110,12 @@ function defaultExtensions(xlen: 32 | 64): Set<Extension> {
   return extensions;
 }
 
+/** Name of the property for physical memory protection, which is no extension. */
+const PMP = "pmp";
+
+/** What `-cpu` can switch, by the names it knows it by. */
+export const CPU_PROPERTIES: readonly string[] = [...PROPERTIES.keys(), PMP];
+
 /**
  * Reads a `-cpu` text: a model and `,extension=on|off` or `,extension` / `,+extension` / `,-extension`.
  *
@@ -119,16 +127,18 @@ export function parseCpu(text: string): CpuModel {
     throw new OptionError(`-cpu ${model}: no such CPU${nearest(model, Object.keys(CPU_MODELS))}`);
   }
   const xlen = model === "rv32" ? 32 : 64, extensions = defaultExtensions(xlen);
+  let pmp = true;
   for (const property of properties) {
     const [name = "", value = "on"] = property.split("=");
     const bare = name.replace(/^[+-]/, "").replace(/^x-/, "").toLowerCase();
     const extension = PROPERTIES.get(bare);
-    if (extension === undefined) {
-      throw new OptionError(`-cpu ${model},${property}: no property ${name}${nearest(bare, [...PROPERTIES.keys()])}`);
+    if (extension === undefined && bare !== PMP) {
+      throw new OptionError(`-cpu ${model},${property}: no property ${name}${nearest(bare, CPU_PROPERTIES)}`);
     }
     const on = { on: true, true: true, yes: true, off: false, false: false, no: false }[value.toLowerCase()];
     if (on === undefined) throw new OptionError(`-cpu ${model},${property}: ${value} is neither on nor off`);
-    if (!on || name.startsWith("-")) removeWithDependents(extensions, extension);
+    if (extension === undefined) pmp = on && !name.startsWith("-");
+    else if (!on || name.startsWith("-")) removeWithDependents(extensions, extension);
     else if (extension === "Zcf" && xlen === 64) throw new OptionError(`-cpu ${text}: only rv32 can have zcf`);
     else for (const implied of withImplied([extension])) extensions.add(implied);
   }
@@ -137,11 +147,8 @@ export function parseCpu(text: string): CpuModel {
     if (extensions.has("D")) extensions.add("Zcd");
   }
   if (!extensions.has("I")) throw new OptionError(`-cpu ${text}: every hart has i; it cannot be off`);
-  return { xlen, extensions };
+  return { xlen, extensions, pmp };
 }
-
-/** Extensions that `-cpu` can switch, by the names it knows them by. */
-export const CPU_PROPERTIES: readonly string[] = [...PROPERTIES.keys()];
 
 /** Removes an extension, its parts, and what cannot be without it. */
 function removeWithDependents(extensions: Set<Extension>, removed: Extension): void {

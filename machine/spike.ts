@@ -118,7 +118,10 @@ function build(parts: BoardParts): BuiltBoard {
       timer: { set: (level) => hart.setLine(INTERRUPT.machineTimer, level) },
     })),
   });
-  for (const hart of harts) hart.time = clint;
+  for (const hart of harts) {
+    hart.time = clint;
+    hart.supervisorTimer = clint.comparator({ set: (level) => hart.timerReached(level) });
+  }
   bus.addDevice(SPIKE.clint.address, clint);
   const htif = addHtif(parts);
   return {

@@ -3,6 +3,7 @@
 
 import type { DeviceTreeNode } from "../devices/device.ts";
 import { Clint } from "../devices/clint.ts";
+import { Plic } from "../devices/plic.ts";
 import { TestFinisher } from "../devices/test_finisher.ts";
 import { Uart16550, UART_INPUT_CLOCK_HZ } from "../devices/uart_16550.ts";
 import { INTERRUPT } from "../hart/trap.ts";
@@ -21,6 +22,7 @@ export const VIRT = {
   rom: { address: 0x1000, size: 0xf000 },
   test: { address: 0x10_0000, size: 0x1000 },
   clint: { address: 0x200_0000, size: 0x1_0000 },
+  plic: { address: 0xc00_0000, size: 0x60_0000, sources: 95, maxPriority: 7 },
   uart: { address: 0x1000_0000, size: 0x100, irq: 10 },
   ram: { address: 0x8000_0000 },
 } as const;
@@ -37,10 +39,25 @@ function build({ bus, harts, timeline, console, exit, reset }: BoardParts): Buil
       timer: { set: (level) => hart.setLine(INTERRUPT.machineTimer, level) },
     })),
   });
-  for (const hart of harts) hart.time = clint;
+  for (const hart of harts) {
+    hart.time = clint;
+    hart.supervisorTimer = clint.comparator({ set: (level) => hart.timerReached(level) });
+  }
+  // A context for machine and one for supervisor mode of each hart, in this order.
+  const external = harts.flatMap((hart) => [
+    { hart, interrupt: INTERRUPT.machineExternal },
+    ...(hart.extensions.has("S") ? [{ hart, interrupt: INTERRUPT.supervisorExternal }] : []),
+  ]);
+  const plic = new Plic({
+    name: unit("plic", VIRT.plic),
+    size: VIRT.plic.size,
+    sources: VIRT.plic.sources,
+    maxPriority: VIRT.plic.maxPriority,
+    contexts: external.map(({ hart, interrupt }) => ({ set: (level) => hart.setLine(interrupt, level) })),
+  });
   const uart = new Uart16550({
     name: unit("serial", VIRT.uart),
-    irq: { set: () => {} },
+    irq: plic.line(VIRT.uart.irq),
     clock: timeline,
     transmit: (byte) => console.transmit(byte),
     onReceiverReady: () => console.deliver(),
@@ -49,8 +66,10 @@ function build({ bus, harts, timeline, console, exit, reset }: BoardParts): Buil
   const test = new TestFinisher({ name: unit("test", VIRT.test), exit, reset });
   bus.addDevice(VIRT.test.address, test);
   bus.addDevice(VIRT.clint.address, clint);
+  bus.addDevice(VIRT.plic.address, plic);
   bus.addDevice(VIRT.uart.address, uart);
 
+  const plicPath = `/soc/${unit("plic", VIRT.plic)}`;
   const soc: Record<string, DeviceTreeNode> = {
     [unit("test", VIRT.test)]: {
       properties: { "compatible": ["sifive,test1", "sifive,test0", "syscon"], "reg": reg(VIRT.test) },
@@ -67,13 +86,33 @@ function build({ bus, harts, timeline, console, exit, reset }: BoardParts): Buil
         ]),
       },
     },
+    [unit("plic", VIRT.plic)]: {
+      properties: {
+        "compatible": ["sifive,plic-1.0.0", "riscv,plic0"],
+        "reg": reg(VIRT.plic),
+        "#address-cells": 0,
+        "#interrupt-cells": 1,
+        "interrupt-controller": true,
+        "interrupts-extended": external.flatMap(({ hart, interrupt }) => [
+          { reference: hartInterruptController(hart.id) },
+          interrupt,
+        ]),
+        "riscv,ndev": VIRT.plic.sources,
+      },
+    },
     [unit("serial", VIRT.uart)]: {
-      properties: { "compatible": "ns16550a", "reg": reg(VIRT.uart), "clock-frequency": UART_INPUT_CLOCK_HZ },
+      properties: {
+        "compatible": "ns16550a",
+        "reg": reg(VIRT.uart),
+        "clock-frequency": UART_INPUT_CLOCK_HZ,
+        "interrupts": VIRT.uart.irq,
+        "interrupt-parent": { reference: plicPath },
+      },
     },
   };
   const syscon = { reference: `/soc/${unit("test", VIRT.test)}` };
   return {
-    devices: [test, clint, uart],
+    devices: [test, clint, plic, uart],
     stdoutPath: `/soc/${unit("serial", VIRT.uart)}`,
     deviceTree: {
       properties: { "#address-cells": 2, "#size-cells": 2, "compatible": "riscv-virtio", "model": "riscv-virtio,qemu" },

@@ -22,7 +22,7 @@ const CAUSE = { misaligned: 0n, illegal: 2n, breakpoint: 3n, ecallFromU: 8n, eca
 const TICK = 100;
 
 async function create(xlen: Xlen, cpu = ""): Promise<Guest> {
-  const guest = await Guest.create(xlen, cpu);
+  const guest = await Guest.create(xlen, `${cpu},s=off,pmp=off`);
   guest.setCsr("mtvec", HANDLER);
   store(guest, MTIMECMP + 4, -1);
   return guest;

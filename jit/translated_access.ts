@@ -1,0 +1,44 @@
+// How generated code reaches guest memory when addresses are virtual or protected: a look into the translation look-aside
+// buffer decides between a typed array and the hart's slow path.
+
+import type { Value } from "../isa/ir.ts";
+import { TLB_ENTRIES, TLB_WORDS } from "../hart/translation.ts";
+import { type Expression, isSimple, literal } from "./expression.ts";
+import { type Address, MemoryAccess, type ValueEmitter } from "./memory_access.ts";
+
+/** Bits that take an address to the first word of its entry: address bits 12 and up, times `TLB_WORDS`. */
+const SHIFT = 12 - Math.log2(TLB_WORDS);
+const INDEX_MASK = TLB_WORDS * (TLB_ENTRIES - 1);
+
+/** Generates accesses through the buffers LOADS and STORES. */
+export class TranslatedAccess extends MemoryAccess {
+  readonly #wide: boolean;
+
+  constructor(base: number, size: number, xlen: 32 | 64) {
+    super(base, size, xlen);
+    this.#wide = xlen === 64;
+  }
+
+  /** The halves of the address as names, and a name for the offset that the test computes. */
+  override address(emitter: ValueEmitter, v: Value): Address {
+    const name = (e: Expression) => isSimple(e) ? e : emitter.temp(e);
+    if (!this.#wide) {
+      const low = name(emitter.narrow(v));
+      return { offset: emitter.temp(literal(0)), high: null, low, fullHigh: literal(0) };
+    }
+    const pair = emitter.wide(v), low = name(pair.low), high = name(pair.high);
+    return { offset: emitter.temp(literal(0)), high, low, fullHigh: high };
+  }
+
+  /**
+   * Condition for the fast path, which leaves the offset in RAM in its name. The tag is compared with the address but for the
+   * bits in a page that an aligned access may have: a misaligned one may lie in two pages.
+   */
+  override test(address: Address, size: number, stores: boolean): string {
+    const low = address.low.text, buffer = stores ? "STORES" : "LOADS";
+    const entry = address.offset.text, compared = ~(4095 & ~(size - 1));
+    const high = address.high === null ? "" : ` && ${buffer}[${entry} + 1] === ${address.high.text}`;
+    return `${buffer}[${entry} = ${low} >>> ${SHIFT} & ${INDEX_MASK}] === (${low} & ${compared})${high} && ` +
+      `(${entry} = ${buffer}[${entry} + 2] + ${low} | 0, true)`;
+  }
+}
