@@ -221,3 +221,41 @@ test("forty branches to the next instruction are compiled to code of some length
   const { regions, textLength } = subject.machine.compilerStatistics!;
   assert.ok(regions > 0 && textLength < 20_000, `${textLength} characters`);
 });
+
+for (const xlen of WIDTHS) {
+  test(`RV${xlen}: a function that changes the floating-point state changes what its compiled caller computes next`, async () => {
+    const changes: Record<string, (p: Program) => void> = {
+      "rounding mode": (p) => p.op("andi", { rd: "t0", rs1: "s0", imm: 3 }).csr("csrrw", "frm", 0, "t0"),
+      "flags": (p) => p.op("andi", { rd: "t0", rs1: "s0", imm: 3 }).csr("csrrw", "fflags", 0, "t0"),
+      // Off, initial, clean or dirty.
+      "state": (p) =>
+        p.li("t1", 0x6000).csr("csrrc", "mstatus", 0, "t1").op("slli", { rd: "t0", rs1: "s0", imm: 13 })
+          .op("and", { rd: "t0", rs1: "t0", rs2: "t1" }).csr("csrrs", "mstatus", 0, "t0"),
+      "registers": (p) => p.op("fcvt.d.w", { rd: 1, rs1: "s0" }),
+    };
+    for (const [name, change] of Object.entries(changes)) {
+      const p = new Program(xlen);
+      p.la("t0", "handler").csr("csrrw", "mtvec", 0, "t0").li("t0", 0x6000).csr("csrrs", "mstatus", 0, "t0");
+      p.la("s1", "log").li("t0", 10).op("fcvt.d.w", { rd: 1, rs1: "t0" }).li("t0", 7).op("fcvt.d.w", {
+        rd: 2,
+        rs1: "t0",
+      });
+      p.li("s0", 300).label("loop").op("fdiv.d", { rd: 3, rs1: 2, rs2: 1, imm: 7 }).to("jal", "function", { rd: "ra" });
+      p.op("fadd.d", { rd: 2, rs1: 2, rs2: 3, imm: 7 }).op("fdiv.d", { rd: 4, rs1: 2, rs2: 1, imm: 7 });
+      p.op("fsub.d", { rd: 5, rs1: 4, rs2: 1, imm: 7 }).op("feq.d", { rd: "a0", rs1: 4, rs2: 5 });
+      p.op("fsd", { rs1: "s1", rs2: 4 }).op("addi", { rd: "s1", rs1: "s1", imm: 8 });
+      p.op("addi", { rd: "s0", rs1: "s0", imm: -1 }).to("bne", "loop", { rs1: "s0" }).label("end").to("jal", "end");
+      p.align(4).label("handler").csr("csrrs", "mepc", "t0", 0).op("addi", { rd: "t0", rs1: "t0", imm: 4 });
+      p.csr("csrrw", "mepc", 0, "t0").op("mret").label("function");
+      change(p);
+      p.op("jalr", { rs1: "ra" }).align(8).label("log");
+      const subjects: Subject[] = [], options = { cpu: `rv${xlen}`, memory: RAM_SIZE };
+      for (const accel of ["interpreter", "jit,threshold=20"]) {
+        subjects.push(await Subject.create({ ...options, accel }));
+      }
+      const stops = { stops: [501, 2, 1000, 5000], address: RAM_BASE, length: 8192 };
+      assert.equal(await compareRuns(subjects, (subject) => subject.load(p), stops), undefined, name);
+      assert.ok(subjects[1]!.machine.compilerStatistics!.regions > 0);
+    }
+  });
+}

@@ -110,7 +110,8 @@ export class GuestStatements {
     else if (dice < 42 && depth < 4) this.#condition(depth);
     else if (dice < 54) this.#call();
     else if (dice < 60) this.#device();
-    else if (dice < 64) this.#csr();
+    else if (dice < 63) this.#csr();
+    else if (dice < 65) this.#floats();
     else if (dice < 68) this.#interrupt();
     else if (dice < 78) this.#change();
     else if (dice < 80) this.#copy();
@@ -258,16 +259,8 @@ export class GuestStatements {
 
   #csr(): void {
     const { p, of, below, xlen } = this.#c, t = this.#temporary();
-    const kind = below(10);
-    if (kind > 7 && this.#c.extensions.has("F")) {
-      // Rounding modes, reserved ones too; flags; the state of floating point, mostly on again at once.
-      const [name, value] = of([["frm", below(8)], ["fflags", below(32)], ["fcsr", below(256)]] as const);
-      p.li(t, value).csr(of(["csrrw", "csrrs"]), name, this.#writable(), t);
-      if (below(3) > 0) p.csri("csrrwi", "frm", 0, 0);
-      if (below(2) === 0) p.li(t, of([0x6000, 0x2000])).csr("csrrc", "mstatus", this.#writable(), t);
-      if (below(2) === 0) this.#c.items.item();
-      if (below(4) > 0) p.li(t, 0x6000).csr("csrrs", "mstatus", 0, t);
-    } else if (kind < 3) {
+    const kind = below(8);
+    if (kind < 3) {
       const name = of(xlen === 32 ? [...READ_CSRS, "mcycleh", "minstreth", "timeh"] : READ_CSRS);
       p.csr("csrrs", name, this.#writable(), 0);
     } else if (kind < 5) {
@@ -282,6 +275,21 @@ export class GuestStatements {
       p.csr("csrrw", "mtvec", 0, t);
     }
   }
+  /** Rounding modes, reserved ones too; flags; the state of floating point. All in the midst of instructions that want to know. */
+  #floats(): void {
+    const { p, below, of, extensions, items } = this.#c, t = this.#temporary();
+    if (!extensions.has("F")) return items.item();
+    items.float();
+    if (below(2) === 0) {
+      const [name, value] = of([["frm", below(8)], ["fflags", below(32)], ["fcsr", below(256)]] as const);
+      p.li(t, value).csr(of(["csrrw", "csrrs"]), name, this.#writable(), t);
+      items.float();
+      if (below(3) > 0) p.csri("csrrwi", "frm", 0, 0);
+    } else p.li(t, of([0x6000, 0x2000])).csr("csrrc", "mstatus", this.#writable(), t);
+    for (let k = below(4); k > 0; k--) items.float();
+    if (below(4) > 0) p.li(t, 0x6000).csr("csrrs", "mstatus", 0, t);
+  }
+
   #writable(): number {
     for (;;) {
       const register = this.#any();

@@ -124,6 +124,7 @@ function build(options: GuestOptions, random: () => number): Program {
     for (let register = 0; register < 32; register++) p.op("fld", { rd: register, rs1: "t0", imm: 8 * register });
   }
   p.label("restart").li("sp", options.base + GUEST_SIZE).la("tp", "own").la("gp", "scratch");
+  p.li("t0", MSTATUS_FS).csr("csrrs", "mstatus", 0, "t0");
   p.op("addi", { rd: GP, rs1: GP, imm: SCRATCH_SIZE / 2 }).csr("csrrw", "mscratch", 0, "tp");
   for (const counter of COUNTERS) p.op("addi", { rd: counter, rs1: 0, imm: 1 });
   statements.body(-1);

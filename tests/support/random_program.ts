@@ -176,7 +176,7 @@ export class RandomProgram {
   }
 
   #item(mayBranch: boolean): void {
-    if (this.#floating.length > 0 && this.#below(4) === 0) return this.#float();
+    if (this.#floating.length > 0 && this.#below(4) === 0) return this.float();
     const dice = this.#below(100);
     if (dice < 45) this.#arithmetic();
     else if (dice < 65) this.#access();
@@ -209,8 +209,8 @@ export class RandomProgram {
     }
   }
 
-  /** A floating-point instruction. */
-  #float(): void {
+  /** Appends a floating-point instruction, where there are any. */
+  float(): void {
     const bank = (suffix: string | undefined) =>
       this.#below(8) === 0 ? this.#below(32) : (BANKS[suffix ?? ""] ?? 0) + this.#below(BANK_SIZE);
     for (;;) {
