@@ -120,7 +120,8 @@ export class GuestStatements {
     else if (dice < 88) this.#switch();
     else if (dice < 90) this.#retry();
     else if (dice < 91) this.#wait();
-    else if (dice < 93) this.#user();
+    else if (dice < 92) this.#user();
+    else if (dice < 93) this.#protection();
     else if (dice < 95) this.#longJump();
     else if (dice < 96) this.#slot();
     else if (dice < 98) this.#c.p.op("ebreak");
@@ -320,13 +321,26 @@ export class GuestStatements {
     p.op("wfi");
   }
 
-  /** In user mode up to an ECALL. */
+  /** In user or supervisor mode up to an ECALL. */
   #user(): void {
-    const { p, fresh, items, below } = this.#c, t = this.#temporary(), label = fresh();
-    p.la(t, label).csr("csrrw", "mepc", 0, t).li(t, 0x1800).csr("csrrc", "mstatus", 0, t).op("mret").label(label);
+    const { p, of, fresh, items, below } = this.#c, t = this.#temporary(), label = fresh();
+    p.la(t, label).csr("csrrw", "mepc", 0, t).li(t, of([0x1800, 0x1800, 0x1000])).csr("csrrc", "mstatus", 0, t);
+    p.op("mret").label(label);
     for (let k = 1 + below(3); k > 0; k--) items.item();
     if (below(3) === 0) this.#device();
+    if (below(3) === 0) this.#csr();
     p.op("ecall");
+  }
+
+  /** Memory as user mode sees it, which may see all of it, or only read, or nothing. */
+  #protection(): void {
+    const { p, of, items, below } = this.#c, [t, value] = this.#temporaries(2) as [number, number];
+    p.li(t, of([0x1f, 0x19, 0x18, 0])).csr("csrrw", "pmpcfg0", 0, t);
+    p.li(t, 0x1800).csr("csrrc", "mstatus", 0, t).li(t, 0x2_0000).csr("csrrs", "mstatus", 0, t);
+    p.op("lw", { rd: value, rs1: GP, imm: 4 * below(8) }).op("addi", { rd: value, rs1: value, imm: 1 });
+    p.op("sw", { rs1: GP, rs2: value, imm: 4 * below(8) });
+    if (below(2) === 0) items.item();
+    p.csr("csrrc", "mstatus", 0, t).li(t, 0x1f).csr("csrrw", "pmpcfg0", 0, t);
   }
 
   #longJump(): void {

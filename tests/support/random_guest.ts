@@ -111,6 +111,8 @@ function build(options: GuestOptions, random: () => number): Program {
 
   p.label("entry");
   p.la("t0", "handler").csr("csrrw", "mtvec", 0, "t0");
+  // Physical memory protection: one region, all of memory, everything allowed.
+  p.li("t0", -1).csr("csrrw", "pmpaddr0", 0, "t0").li("t0", 0x1f).csr("csrrw", "pmpcfg0", 0, "t0");
   p.la("tp", "own").la("t0", "restart").li("sp", options.base + GUEST_SIZE);
   for (const word of [OWN.recover, OWN.jump]) c.store(5, word, TP);
   c.store(SP, OWN.jumpStack, TP);
