@@ -259,7 +259,7 @@ function accessPath(
 ): FloatPath | null {
   const access = statements.find((s) => s.kind === "load" || s.kind === "store")!;
   const address = memory.address(emitter, access.address), inMemory = `F64[${address.offset.text} >> 3]`;
-  const test = memory.test(address, 8);
+  const test = memory.test(address, 8, name === "fsd");
   if (name === "fld") return path([p.dirty, test, `(v = ${inMemory}) === v`], { double: "v" });
   const conditions = [p.dirty, test, memory.unwatched(address), `(v = ${p.double("rs2")}) === v`];
   return path(conditions, { statements: `${inMemory} = v;` });

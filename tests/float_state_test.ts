@@ -11,7 +11,7 @@ import { Machine } from "../machine/machine.ts";
 import { parseCpu } from "../machine/options.ts";
 import { Random } from "./float_operands.ts";
 import { assemble, csrNumber, type Fields, Program, RAM_BASE } from "./support/assemble.ts";
-import { Guest, RAM_END, WIDTHS } from "./support/guest.ts";
+import { Guest, RAM_END, unsigned, WIDTHS } from "./support/guest.ts";
 
 const ACCELERATORS = ["interpreter", "jit,threshold=1"];
 const HANDLER = RAM_BASE + 0x800;
@@ -299,6 +299,34 @@ test("f registers of scripts have ABI names and numbers", async () => {
   assert.equal(Object.keys(f).length, 32);
   assert.throws(() => f.fa8, OptionError);
 });
+
+for (const xlen of WIDTHS) {
+  test(`RV${xlen} doubles are stored only where the page may be written`, async () => {
+    const guest = await create(xlen, DIRTY),
+      { memory, hart } = guest.machine,
+      root = RAM_BASE + 0x4000,
+      data = RAM_BASE + 0x400;
+    // One large page that can be read, at its own address (privileged manual, "Sv32" and "Sv39").
+    const entry = (RAM_BASE / 4096) << 10 | 0b1100_0011;
+    if (xlen === 32) memory.write32(root + 4 * (RAM_BASE >>> 22), entry);
+    else memory.write64(root + 8 * (RAM_BASE >>> 30), BigInt(entry));
+    guest.setCsr("satp", (xlen === 32 ? 1n << 31n : 8n << 60n) | BigInt(root / 4096));
+    guest.setCsr("pmpaddr0", unsigned(-1, xlen));
+    guest.setCsr("pmpcfg0", 0b11111);
+    // Loads and stores as in supervisor mode: MPRV with MPP = S.
+    guest.setCsr("mstatus", guest.csr("mstatus") & ~(3n << 11n) | 1n << 17n | 1n << 11n);
+    guest.setX(8, data);
+    memory.write64(data, bitsOf(1.5));
+    for (let k = 0; k < 2; k++) {
+      guest.execute("fld", { rd: 1, rs1: 8 });
+      assert.equal(hart.f.f1, bitsOf(1.5));
+    }
+    hart.f.f1 = bitsOf(2.5);
+    guest.execute("fsd", { rs2: 1, rs1: 8 });
+    assert.deepEqual([guest.trap.cause, guest.trap.value], [15n, BigInt(data)]);
+    assert.equal(memory.read64(data), bitsOf(1.5));
+  });
+}
 
 // In loops, so that they are compiled.
 
