@@ -139,7 +139,7 @@ test("a guest that waits for ever without any input ends with 1 and a reason", (
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   test(`${signal} ends a busy guest with 0, as in QEMU`, async () => {
     const run = new Running(["-serial", "null", "-bios", program("flood")]);
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await new Promise((resolve) => setTimeout(resolve, 3000));
     run.signal(signal);
     assert.equal(await run.ended(), 0);
     assert.equal(run.stderr, `hartbeat: terminating on signal ${signal}\n`);
@@ -148,7 +148,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
 
 test("a signal ends the process though nobody reads its output", async () => {
   const run = new Running([...NOGRAPHIC, "-bios", program("flood")], false);
-  await new Promise((resolve) => setTimeout(resolve, 1000));
+  await new Promise((resolve) => setTimeout(resolve, 3000));
   run.signal("SIGTERM");
   assert.equal(await run.ended(), 0);
 });

@@ -37,7 +37,8 @@ function bytecodeLengths(name: string): number[] {
 
 test("the interpreter's loop is short enough to be optimised, on RV32 and RV64", (t) => {
   const lengths = bytecodeLengths("interpret");
-  assert.equal(lengths.length, 6, "one that counts jumps, one that does not, and one for virtual addresses");
+  // V8 may have thrown a loop's bytecode away and made it again.
+  assert.ok(lengths.length >= 6, "one that counts jumps, one that does not, and one for virtual addresses");
   t.diagnostic(`bytecode of the loops: ${lengths.join(", ")} of at most ${LIMIT} bytes`);
   for (const length of lengths) {
     assert.ok(length > PLAUSIBLE && length < LIMIT, `${length} bytes of bytecode; ${LIMIT} is V8's limit`);
