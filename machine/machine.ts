@@ -112,12 +112,10 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
    * @throws {OptionError} If an option or value does not exist, or does not fit the others.
    * @throws {LoadError} If a file cannot be loaded.
    */
-  static create<X extends 32 | 64 = 32 | 64>(options: MachineOptions = {}): Promise<Machine<X>> {
-    try {
-      return Promise.resolve(new Machine<X>(options));
-    } catch (e) {
-      return Promise.reject(e);
-    }
+  static async create<X extends 32 | 64 = 32 | 64>(options: MachineOptions = {}): Promise<Machine<X>> {
+    // Deno's first message makes V8 throw away all optimised code that uses typed arrays, so it should not come during a run.
+    await turn();
+    return new Machine<X>(options);
   }
 
   private constructor(options: MachineOptions) {
