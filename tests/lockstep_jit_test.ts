@@ -23,7 +23,7 @@ import { Program, RAM_BASE } from "./support/assemble.ts";
 import { RAM_SIZE, WIDTHS } from "./support/guest.ts";
 import { compareRuns, configurationOf, GROUP, guestOf, type Stops, Subject } from "./support/lockstep_guest.ts";
 
-const PROGRAMS = Number(process.env.HARTBEAT_PROGRAMS ?? 2400);
+const PROGRAMS = Number(process.env.HARTBEAT_PROGRAMS ?? 2000);
 const SEED = Number(process.env.HARTBEAT_SEED ?? 1);
 
 /** Compares random guests from a seed on, each of which names itself if it fails. Gives the regions that were compiled. */
