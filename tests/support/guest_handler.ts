@@ -22,6 +22,7 @@ export function appendHandler(c: GuestContext): void {
   p.csr("csrrs", "mcause", T0, 0).to("blt", "interrupt", { rs1: T0, rs2: 0 });
   // Nothing can be fetched there, or it is misaligned.
   p.op("addi", { rd: T1, rs1: 0, imm: 2 }).to("bltu", "recover", { rs1: T0, rs2: T1 });
+  p.op("addi", { rd: T1, rs1: 0, imm: 12 }).to("beq", "recover", { rs1: T0, rs2: T1 });
   // ECALL from user or supervisor mode leads back to machine mode.
   p.op("andi", { rd: T2, rs1: T0, imm: -2 }).op("addi", { rd: T1, rs1: 0, imm: 8 });
   p.to("bne", "skip", { rs1: T2, rs2: T1 });

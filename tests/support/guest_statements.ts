@@ -2,7 +2,7 @@
 
 import { assemble, csrNumber, RAM_BASE } from "./assemble.ts";
 import { OWN } from "./guest_handler.ts";
-import { COUNTERS, DEPTH_COUNTER, GP, type GuestContext, type GuestFunction, SP, TP } from "./random_guest.ts";
+import { ALIAS, COUNTERS, DEPTH_COUNTER, GP, type GuestContext, type GuestFunction, SP, TP } from "./random_guest.ts";
 
 /** Registers for addresses and values between two instructions of a statement. */
 const TEMPORARIES = [6, 7, 10, 11, 12, 13, 14, 15, 16, 17, 28, 29, 30, 31];
@@ -103,7 +103,7 @@ export class GuestStatements {
   // Statements.
 
   #statement(depth: number): void {
-    const { below } = this.#c, dice = below(100);
+    const { below, of } = this.#c, dice = below(100);
     if (dice < 20) { for (let k = 1 + below(4); k > 0; k--) this.#c.items.item(); }
     else if (dice < 22) this.#walk(depth);
     else if (dice < 36 && depth < 3) this.#loop(depth);
@@ -120,7 +120,7 @@ export class GuestStatements {
     else if (dice < 88) this.#switch();
     else if (dice < 90) this.#retry();
     else if (dice < 91) this.#wait();
-    else if (dice < 92) this.#user();
+    else if (dice < 92) of([() => this.#user(), () => this.#alias(), () => this.#virtual()])();
     else if (dice < 93) this.#protection();
     else if (dice < 95) this.#longJump();
     else if (dice < 96) this.#slot();
@@ -329,6 +329,7 @@ export class GuestStatements {
     for (let k = 1 + below(3); k > 0; k--) items.item();
     if (below(3) === 0) this.#device();
     if (below(3) === 0) this.#csr();
+    if (below(3) === 0) this.#walk(3);
     p.op("ecall");
   }
 
@@ -341,6 +342,37 @@ export class GuestStatements {
     p.op("sw", { rs1: GP, rs2: value, imm: 4 * below(8) });
     if (below(2) === 0) items.item();
     p.csr("csrrc", "mstatus", 0, t).li(t, 0x1f).csr("csrrw", "pmpcfg0", 0, t);
+  }
+
+  /** Turns translation on for whoever is not in machine mode. */
+  #translate(t: number, u: number): void {
+    const { p, xlen } = this.#c;
+    p.la(t, "root").op("srli", { rd: t, rs1: t, imm: 12 }).li(u, xlen === 64 ? 8n << 60n : 1n << 31n);
+    p.op("or", { rd: t, rs1: t, rs2: u }).csr("csrrw", "satp", 0, t).op("sfence.vma");
+  }
+
+  /** Writes to code through another address of it, in machine mode with the eyes of supervisor mode. */
+  #alias(): void {
+    const { p, below } = this.#c, [t, value, u] = this.#temporaries(3) as [number, number, number];
+    this.#translate(t, u);
+    p.la(t, "words").op("lw", { rd: value, rs1: t, imm: 4 * below(8) }).la(t, `slot${below(SLOTS)}`);
+    if (below(4) > 0) p.li(u, ALIAS).op("add", { rd: t, rs1: t, rs2: u });
+    p.li(u, 0x1800).csr("csrrc", "mstatus", 0, u).li(u, 0x2_0800).csr("csrrs", "mstatus", 0, u);
+    p.op("sw", { rs1: t, rs2: value });
+    if (below(2) === 0) this.#c.items.item();
+    p.csr("csrrc", "mstatus", 0, u).csr("csrrw", "satp", 0, 0);
+  }
+
+  /** In supervisor mode with virtual addresses up to an ECALL, changing code there perhaps. */
+  #virtual(): void {
+    const { p, fresh, items, below } = this.#c, [t, u] = this.#temporaries(2) as [number, number], label = fresh();
+    this.#translate(t, u);
+    p.la(t, label).csr("csrrw", "mepc", 0, t).li(t, 0x1000).csr("csrrc", "mstatus", 0, t);
+    p.li(t, 0x800).csr("csrrs", "mstatus", 0, t).op("mret").label(label);
+    for (let k = 1 + below(3); k > 0; k--) items.item();
+    if (below(2) === 0) this.#change();
+    if (below(3) === 0) this.#call();
+    p.op("ecall").csr("csrrw", "satp", 0, 0);
   }
 
   #longJump(): void {

@@ -4,7 +4,7 @@
 import { Decoder } from "../../isa/decode.ts";
 import type { Extension } from "../../isa/extensions.ts";
 import type { Xlen } from "../../isa/instruction.ts";
-import { Program } from "./assemble.ts";
+import { Program, RAM_BASE } from "./assemble.ts";
 import { appendHandler, OWN, OWN_SIZE } from "./guest_handler.ts";
 import { GuestStatements } from "./guest_statements.ts";
 import { RandomProgram, SCRATCH_SIZE, seeded } from "./random_program.ts";
@@ -100,6 +100,20 @@ function floatValue({ below, of }: GuestContext): bigint {
   return view.getBigUint64(0);
 }
 
+/** Distance from RAM to where it can be seen again, through virtual addresses. */
+export const ALIAS = -0x4000_0000;
+
+/** A table of large pages (privileged manual, "Sv32" and "Sv39"): devices and RAM where they are, and RAM again. */
+function appendPageTable(p: Program): void {
+  const pages: [virtual: number, physical: number][] = [[RAM_BASE, RAM_BASE], [RAM_BASE + ALIAS, RAM_BASE]];
+  if (p.xlen === 64) pages.push([0, 0]);
+  else pages.push([0x200_0000, 0x200_0000], [0x1000_0000, 0x1000_0000]);
+  const size = p.xlen / 8, shift = p.xlen === 64 ? 30 : 22, flags = 0xcf; // D A X W R V
+  const entries = new Map(pages.map(([virtual, physical]) => [virtual >>> shift, (physical / 4096) * 1024 + flags]));
+  p.align(4096).label("root");
+  for (let entry = 0; entry < 4096 / size; entry++) p.data(entries.get(entry) ?? 0, size);
+}
+
 function build(options: GuestOptions, random: () => number): Program {
   const c = contextOf(options, random), { p, below, of } = c;
   const functions = Array.from({ length: 3 + below(4) }, (_, k): GuestFunction => ({
@@ -125,7 +139,7 @@ function build(options: GuestOptions, random: () => number): Program {
     p.li("t0", MSTATUS_FS).csr("csrrs", "mstatus", 0, "t0").la("t0", "floats");
     for (let register = 0; register < 32; register++) p.op("fld", { rd: register, rs1: "t0", imm: 8 * register });
   }
-  p.label("restart").li("sp", options.base + GUEST_SIZE).la("tp", "own").la("gp", "scratch");
+  p.label("restart").csr("csrrw", "satp", 0, 0).li("sp", options.base + GUEST_SIZE).la("tp", "own").la("gp", "scratch");
   p.li("t0", MSTATUS_FS).csr("csrrs", "mstatus", 0, "t0");
   p.op("addi", { rd: GP, rs1: GP, imm: SCRATCH_SIZE / 2 }).csr("csrrw", "mscratch", 0, "tp");
   for (const counter of COUNTERS) p.op("addi", { rd: counter, rs1: 0, imm: 1 });
@@ -158,6 +172,7 @@ function build(options: GuestOptions, random: () => number): Program {
   for (let register = 0; register < 32; register++) p.data(floatValue(c), 8);
   p.align(SCRATCH_SIZE).label("scratch");
   p.bytes(Array.from({ length: SCRATCH_SIZE }, () => random() & 0xff)).label("buffer").org(p.here + 128);
+  appendPageTable(p);
   p.build();
   return p;
 }
