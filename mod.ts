@@ -1,5 +1,6 @@
 // The public API.
 
+export type { Watch, WatchedAccess, WatchList } from "./hart/watchpoints.ts";
 export { type InstructionText, Machine, type RunOptions } from "./machine/machine.ts";
 export type { FileSource, LoaderDevice, MachineOptions } from "./machine/options.ts";
 export type { Stop, StopBase } from "./machine/stop.ts";

@@ -4,6 +4,8 @@
 export const REMAINING = 0, RECORD = 1, PAGE_OFFSET = 2, PC_HIGH = 3;
 /** In compiled code: address of the instruction at hand (low half), and which registers are in locals only. */
 export const SITE_PC = 4, SITE_DIRTY = 5;
+/** 1 while compiled code runs, whose registers are in locals. */
+export const IN_REGION = 6;
 
 /**
  * Counts instructions. Running code counts down `state[REMAINING]`, the instructions that it may still execute including

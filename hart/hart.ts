@@ -2,7 +2,7 @@
 
 import { type Extension, withImplied } from "../isa/extensions.ts";
 import type { Xlen } from "../isa/instruction.ts";
-import type { Count } from "./counter.ts";
+import { type Count, PAGE_OFFSET, PC_HIGH, RECORD } from "./counter.ts";
 import { give, HIGH, unsigned64 } from "../isa/pair.ts";
 import { CSR, csrEntries, type CsrEntry, resetCsrs } from "./csr.ts";
 import { HardwareCounter } from "./hardware_counter.ts";
@@ -11,6 +11,7 @@ import { Pmp, pmpEntries } from "./pmp.ts";
 import { MENVCFG_HIGH, MSTATUS } from "./status.ts";
 import { supervisorLevel } from "./supervisor.ts";
 import { Translation } from "./translation.ts";
+import type { Watchpoints } from "./watchpoints.ts";
 import { CAUSE, type Exception, INTERRUPT, MACHINE, PRIVILEGE_LETTERS, raise, SUPERVISOR, USER } from "./trap.ts";
 
 /** Number of the register that writes to x0 go to. */
@@ -125,6 +126,10 @@ export class Hart {
    * directly. A change ends the slice after the current instruction.
    */
   bare = true;
+  /** Who watches loads and stores; null if nobody does. */
+  watchpoints: Watchpoints | null = null;
+  /** Whether loads are watched, so that the look-aside buffers must be asked. */
+  watchesLoads = false;
   /** What the remembered translations hold for: privilege of instructions, of data, and SUM and MXR of mstatus. */
   #fetchedAs: number = MACHINE;
   #accessedAs: number = MACHINE;
@@ -178,7 +183,8 @@ export class Hart {
   /** To be called after a change of the privilege level or of mstatus. */
   accessChanged(): void {
     const data = this.translation.dataPrivilege;
-    const bare = !this.#restricted(this.privilege) && (data === this.privilege || !this.#restricted(data));
+    const bare = !this.watchesLoads && !this.#restricted(this.privilege) &&
+      (data === this.privilege || !this.#restricted(data));
     if (bare !== this.bare) {
       this.bare = bare;
       this.count.stop();
@@ -263,6 +269,12 @@ export class Hart {
   setPc(low: number, high: number): void {
     this.pcLow = low;
     this.pcHigh = this.xlen === 32 ? 0 : high;
+  }
+
+  /** Sets pc to the instruction that the interpreter is executing. */
+  locate(): void {
+    const { state } = this.count;
+    this.setPc((state[PAGE_OFFSET]! + 2 * state[RECORD]!) | 0, state[PC_HIGH]!);
   }
 
   // CSRs.

@@ -2,9 +2,10 @@
 // and the atomic instructions.
 
 import { HIGH } from "../isa/pair.ts";
+import { IN_REGION } from "./counter.ts";
 import { type Hart, SINK } from "./hart.ts";
 import { READ, WRITE } from "./pmp.ts";
-import { CAUSE, raise } from "./trap.ts";
+import { CAUSE, INTERPRET, raise } from "./trap.ts";
 
 /** Bits of an access code beside the number of bytes. */
 export const SIGN_EXTENDS = 16, AMO = 32;
@@ -74,10 +75,11 @@ export class LoadStoreUnit {
       HIGH[0] = this.#keptHigh;
       return this.#kept;
     }
-    const size = code & 15;
-    const value = this.#crosses(low, size) && (code & AMO) === 0
+    const size = code & 15, watched = this.#hart.watchpoints !== null && this.#isWatched(READ, code, low, high);
+    let value = this.#crosses(low, size) && (code & AMO) === 0
       ? this.#loadAcross(size, low, high)
       : this.#loadWithin(code, size, low, high);
+    if (watched) value = this.#tell(READ, size, low, high, value, HIGH[0]!);
     if ((code & SIGN_EXTENDS) === 0) return value;
     return size === 1 ? value << 24 >> 24 : value << 16 >> 16;
   }
@@ -90,10 +92,42 @@ export class LoadStoreUnit {
     return value;
   }
 
+  // Physical address of an access that is watched, and of its part in the next page (-1: it has none).
+  #start = 0;
+  #rest = -1;
+
+  /**
+   * Whether somebody watches an access; raises what the access would. Compiled code gives it to the interpreter then. `code`
+   * is as for `load`.
+   */
+  #isWatched(kind: number, code: number, low: number, high: number): boolean {
+    const hart = this.#hart, size = code & 15;
+    this.#rest = -1;
+    if ((code & AMO) !== 0) this.#start = this.#atomic(size, low, high);
+    else if (this.#crosses(low, size)) {
+      const bytes = this.#bytes(low, high, size, kind, kind === READ ? CAUSE.loadAccess : CAUSE.storeAccess);
+      this.#start = bytes[0]!;
+      this.#rest = bytes[4096 - (low & 4095)]!;
+    } else this.#start = this.#physical(low, high, size, kind);
+    if (!hart.watchpoints!.concerns(kind, low, high, this.#start, this.#rest, size)) return false;
+    if (hart.count.state[IN_REGION] !== 0) throw INTERPRET;
+    return true;
+  }
+
+  /** Tells who watches the access that `#isWatched` found, and gives the value that it has afterwards. */
+  #tell(kind: number, size: number, low: number, high: number, value: number, valueHigh: number): number {
+    const hart = this.#hart;
+    return hart.watchpoints!.tell(hart, kind, low, high, this.#start, this.#rest, size, value, valueHigh);
+  }
+
   /** Stores. */
   store(code: number, low: number, high: number, value: number, valueHigh: number): void {
     if (this.rehearsing) return;
     const { memory } = this.#hart, size = code & 15;
+    if (this.#hart.watchpoints !== null && this.#isWatched(WRITE, code, low, high)) {
+      value = this.#tell(WRITE, size, low, high, value, valueHigh);
+      valueHigh = HIGH[0]!;
+    }
     if (this.#crosses(low, size)) {
       this.#bytes(low, high, size, WRITE, CAUSE.storeAccess).forEach((physical, k) =>
         memory.write(physical, 1, (k < 4 ? value >>> 8 * k : valueHigh >>> 8 * (k - 4)) & 0xff, 0)
@@ -133,7 +167,9 @@ export class LoadStoreUnit {
     if ((low & (size - 1)) !== 0) raise(CAUSE.loadMisaligned, low, high);
     const { memory } = this.#hart, physical = this.#physical(low, high, size, READ);
     if (!memory.isRam(physical, size)) raise(CAUSE.loadAccess, low, high);
-    const value = memory.read(physical, size);
+    const watched = this.#hart.watchpoints !== null && this.#isWatched(READ, size, low, high);
+    let value = memory.read(physical, size);
+    if (watched) value = this.#tell(READ, size, low, high, value, HIGH[0]!);
     this.#hart.reservation = physical;
     if (size === 4) HIGH[0] = value >> 31;
     return value;
@@ -143,6 +179,10 @@ export class LoadStoreUnit {
   storeConditional(size: number, low: number, high: number, value: number, valueHigh: number): number {
     const { memory } = this.#hart, physical = this.#atomic(size, low, high);
     const reserved = this.#hart.reservation === physical;
+    if (reserved && this.#hart.watchpoints !== null && this.#isWatched(WRITE, size, low, high)) {
+      value = this.#tell(WRITE, size, low, high, value, valueHigh);
+      valueHigh = HIGH[0]!;
+    }
     this.#hart.reservation = -1;
     if (!reserved) return 1;
     memory.write(physical, size, value, valueHigh);

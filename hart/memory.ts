@@ -46,6 +46,8 @@ export const WATCH = {
   device: 4,
   /** The interpreter for virtual addresses holds decoded instructions of it. */
   decodedVirtual: 8,
+  /** A watchpoint lies on the line. */
+  watchpoint: 16,
 } as const;
 
 /** Memory whose bytes can be executed from: RAM, ROM, flash. */

@@ -144,6 +144,7 @@ export class Translation {
   #remember(low: number, high: number, page: number, permissions: number): void {
     const { ram } = this.#hart.memory, offset = page - ram.base;
     if (offset < 0 || offset >= ram.size) return;
+    if (this.#hart.watchpoints?.mayRemember(low, high, offset) === false) return;
     const at = low >>> 10 & TLB_WORDS * (TLB_ENTRIES - 1);
     this.#filled.push(at);
     const bits = this.#kind >> 1;

@@ -68,6 +68,12 @@ export class Exception {
   valueHigh = 0;
 }
 
+/**
+ * Thrown by what compiled code calls, where somebody wants to see the instruction with all registers in place: the interpreter
+ * then executes it. Nothing may have happened yet.
+ */
+export const INTERPRET: Error = new Error("for the interpreter");
+
 const exception = new Exception();
 
 /** Abandons the current instruction with an exception. */

@@ -3,14 +3,14 @@
 import { Decoder } from "../isa/decode.ts";
 import { HIGH } from "../isa/pair.ts";
 import { INSTRUCTIONS } from "../isa/table.ts";
-import { PAGE_OFFSET, PC_HIGH, RECORD, REMAINING, SITE_DIRTY, SITE_PC } from "../hart/counter.ts";
+import { IN_REGION, PAGE_OFFSET, PC_HIGH, RECORD, REMAINING, SITE_DIRTY, SITE_PC } from "../hart/counter.ts";
 import { multiplyAdd } from "../hart/double_operations.ts";
 import { FloatUnit } from "../hart/float_unit.ts";
 import type { Hart } from "../hart/hart.ts";
 import { AMO, LoadStoreUnit } from "../hart/load_store_unit.ts";
 import { WATCH } from "../hart/memory.ts";
 import { EXECUTE, MIXED } from "../hart/pmp.ts";
-import { CAUSE, Exception, raise } from "../hart/trap.ts";
+import { CAUSE, Exception, INTERPRET, raise } from "../hart/trap.ts";
 import { type Cell, CodeCache, type Compilation, type CompilerOptions } from "./code_cache.ts";
 import { ELSEWHERE, SHORT_INSTRUCTION } from "./region_emitter.ts";
 import { BREAKPOINT, COMPILED, CROSSING, DecodeCache, FIRST_OPERATION, ILLEGAL, PAGE_END } from "./decode_cache.ts";
@@ -274,14 +274,17 @@ export class Executor {
   #executeWord(record: number, word: number): number {
     const state = this.#state, { scratch } = this.cache;
     const offset = state[PAGE_OFFSET]!, low = (offset + 2 * record) | 0, high = state[PC_HIGH]!;
+    const current = state[RECORD]!;
     this.cache.put(scratch, word, -1);
     // Handlers compute pc from the record and the page's offset: for the scratch record, one that gives this pc.
     state[PAGE_OFFSET] = (low - 2 * scratch) | 0;
+    state[RECORD] = scratch;
     let next: number;
     try {
       next = this.#handlers[this.cache.operation[scratch]!]!(scratch);
     } catch (e) {
       state[PAGE_OFFSET] = offset;
+      state[RECORD] = current;
       throw e;
     }
     const length = this.cache.length[scratch]!;
@@ -333,7 +336,9 @@ export class Executor {
     let pc = cell.pc;
     for (let next = cell;;) {
       const before = state[REMAINING]!;
+      state[IN_REGION] = 1;
       pc = next.run(this.#callDepth);
+      state[IN_REGION] = 0;
       if (pc === ELSEWHERE) break;
       if (pc === next.pc && state[REMAINING] === before) {
         exits.refused++;
@@ -404,9 +409,15 @@ export class Executor {
     const { hart } = this, state = this.#state;
     // Callers of the region at hand have nothing in locals.
     state[SITE_DIRTY] = 0;
-    if (e === LEAVE) {
-      if (this.#unit.keeps) this.#finishLoad();
-      return ELSEWHERE;
+    state[IN_REGION] = 0;
+    if (e === LEAVE && !this.#unit.keeps) return ELSEWHERE;
+    if (e === LEAVE || e === INTERPRET) {
+      try {
+        this.#finish();
+        return ELSEWHERE;
+      } catch (inner) {
+        e = inner;
+      }
     }
     hart.setPc(state[SITE_PC]!, state[PC_HIGH]!);
     if (!(e instanceof Exception)) throw e;
@@ -417,10 +428,11 @@ export class Executor {
     return ELSEWHERE;
   }
 
-  /** Executes the rest of a load whose access has been made. */
-  #finishLoad(): void {
+  /** Executes an instruction of compiled code, or the rest of a load whose access has been made. */
+  #finish(): void {
     const state = this.#state, record = this.enter(state[SITE_PC]!, state[PC_HIGH]!);
-    this.#leaveAt(this.#executeWord(record, this.#fetch(record)));
+    const next = this.#executeWord(record, this.#fetch(record));
+    if (next >= 0) this.#leaveAt(next);
     state[REMAINING]!--;
   }
 

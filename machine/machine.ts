@@ -1,9 +1,9 @@
 // The machine: what scripts hold. Builds a board from options, runs it, resets it.
 
-import type { DeviceTreeNode } from "../devices/device.ts";
 import { Count } from "../hart/counter.ts";
 import { Hart, type TrapRecord } from "../hart/hart.ts";
 import { Ram } from "../hart/memory.ts";
+import { type WatchList, Watchpoints } from "../hart/watchpoints.ts";
 import { disassemble } from "../isa/disassemble.ts";
 import type { Compilation, CompilerOptions } from "../jit/code_cache.ts";
 import { Executor } from "../jit/executor.ts";
@@ -15,7 +15,8 @@ import { resetRom } from "./board.ts";
 import { addDeviceTree, type BootPlan, deviceTreeFileRoom, generatedDeviceTreeRoom, planBoot } from "./boot.ts";
 import { Bus } from "./bus.ts";
 import { Console } from "./console.ts";
-import { buildDeviceTree, cells64, withProperty } from "./device_tree.ts";
+import { withChosen } from "./chosen.ts";
+import { buildDeviceTree } from "./device_tree.ts";
 import { parseAccel } from "./accelerator.ts";
 import { parseDeviceTree } from "./device_tree_reader.ts";
 import { elfXlen } from "./elf.ts";
@@ -30,6 +31,7 @@ import { spike } from "./spike.ts";
 import type { Stop } from "./stop.ts";
 import { Symbols } from "./symbols.ts";
 import { Timeline } from "./timeline.ts";
+import { turn } from "./turn.ts";
 import { virt } from "./virt.ts";
 
 /** The boards there are, by name. */
@@ -81,6 +83,8 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   readonly deviceTree: Uint8Array;
   /** One line for each thing in the options that is allowed but likely a mistake. */
   readonly warnings: readonly string[];
+  /** Watched addresses of all harts: what hooks and the debugger are made with. */
+  readonly watchpoints: WatchList;
   /** Called at every trap that a hart takes. */
   onTrap: ((trap: TrapRecord, hart: HartView<X>) => void) | null = null;
   /** Called with each region after it was compiled. */
@@ -178,6 +182,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
         count: this.#count,
         memory: this.#bus,
       }));
+    this.watchpoints = new Watchpoints(this.#bus.ram, this.#harts);
     this.console = new Console();
     this.#built = definition.build({
       bus: this.#bus,
@@ -466,24 +471,6 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   }
 }
 
-/**
- * As it was when this module was loaded: Deno replaces it when `process.getBuiltinModule` is first called (files.ts), and with
- * messages over the new one the event loop never comes to timers, signals and input.
- */
-const Channel = MessageChannel;
-
-/** Lets the host's event loop turn. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => {
-    const { port1, port2 } = new Channel();
-    port1.onmessage = () => {
-      port1.close();
-      resolve();
-    };
-    port2.postMessage(null);
-  });
-}
-
 /** Width of the first ELF among the files; 64 if there is none. */
 function xlenOf(files: readonly (ImageFile | undefined)[]): 32 | 64 {
   for (const file of files) {
@@ -491,21 +478,4 @@ function xlenOf(files: readonly (ImageFile | undefined)[]): 32 | 64 {
     if (xlen) return xlen;
   }
   return 64;
-}
-
-/** The tree with `/chosen`: command line, ramdisk, console. */
-function withChosen(
-  tree: DeviceTreeNode,
-  stdoutPath: string | undefined,
-  plan: BootPlan,
-  append: string | undefined,
-): DeviceTreeNode {
-  let result = tree;
-  if (stdoutPath !== undefined) result = withProperty(result, "/chosen", "stdout-path", stdoutPath);
-  if (append !== undefined) result = withProperty(result, "/chosen", "bootargs", append);
-  if (plan.initrd !== undefined) {
-    result = withProperty(result, "/chosen", "linux,initrd-start", cells64(plan.initrd.start));
-    result = withProperty(result, "/chosen", "linux,initrd-end", cells64(plan.initrd.end));
-  }
-  return result;
 }
