@@ -102,6 +102,8 @@ export class Hart {
   privilege: number = MACHINE;
   /** Interrupt wires from outside, as bits of mip. */
   lines = 0;
+  /** While true, no interrupt is taken, whatever is pending: a debugger steps. */
+  holdsInterrupts = false;
   /** True from WFI until an interrupt is pending. */
   waiting = false;
   /** Address of the reservation of LR, or -1. */
@@ -300,7 +302,7 @@ export class Hart {
   /** The pending interrupts that would be taken now, if they are of the highest privilege level among them. */
   #takeable(): number {
     const ready = this.pending() & this.csrs[2 * CSR.mie]!;
-    if (ready === 0) return 0;
+    if (ready === 0 || this.holdsInterrupts) return 0;
     const status = this.csrs[2 * CSR.mstatus]!, delegated = this.csrs[2 * CSR.mideleg]!;
     if (this.privilege < MACHINE || (status & MSTATUS.MIE) !== 0) {
       const machine = ready & ~delegated;

@@ -6,7 +6,7 @@ import { CSR } from "./csr.ts";
 import type { Hart } from "./hart.ts";
 import { EXECUTE, MIXED, READ, WRITE } from "./pmp.ts";
 import { MENVCFG_HIGH, MSTATUS } from "./status.ts";
-import { CAUSE, MACHINE, raise, SUPERVISOR, USER } from "./trap.ts";
+import { CAUSE, Exception, MACHINE, raise, SUPERVISOR, USER } from "./trap.ts";
 
 /** Entries of each of the two buffers. */
 export const TLB_ENTRIES = 4096;
@@ -39,6 +39,9 @@ const ACCESS_FAULT = new Map([[READ, CAUSE.loadAccess], [WRITE, CAUSE.storeAcces
   EXECUTE,
   CAUSE.instructionAccess,
 ]]);
+
+/** What is no access: a look at the page table that neither checks permissions nor changes A and D. */
+const PROBE = 0;
 
 /** Number of the page of 2^`bits` times 4 KiB that an address lies in. */
 function largePage(low: number, high: number, bits: number): number {
@@ -141,6 +144,20 @@ export class Translation {
     return physical;
   }
 
+  /**
+   * Physical address that a virtual one means at the present privilege level, whatever may be accessed there; undefined if it
+   * means none. Changes nothing. For debuggers.
+   */
+  probe(low: number, high: number): number | undefined {
+    if (!this.isVirtual(this.#hart.privilege)) return (high >>> 0) * 2 ** 32 + (low >>> 0);
+    try {
+      return this.#walk(low, high, PROBE, this.#hart.privilege) + (low & 4095);
+    } catch (e) {
+      if (e instanceof Exception) return undefined;
+      throw e;
+    }
+  }
+
   #remember(low: number, high: number, page: number, permissions: number): void {
     const { ram } = this.#hart.memory, offset = page - ram.base;
     if (offset < 0 || offset >= ram.size) return;
@@ -168,7 +185,7 @@ export class Translation {
     const hart = this.#hart, { csrs, memory, xlen } = hart, narrow = xlen === 32;
     const satpLow = csrs[2 * CSR.satp]!, satpHigh = csrs[2 * CSR.satp + 1]!;
     const status = csrs[2 * CSR.mstatus]!, environment = csrs[2 * CSR.menvcfg + 1]!;
-    const fault = () => raise(PAGE_FAULT.get(access)!, low, high);
+    const fault = () => raise(PAGE_FAULT.get(access) ?? 0, low, high);
     const levels = narrow ? 2 : LEVELS[satpHigh >>> 28]!;
     const bits = narrow ? 10 : 9, pteSize = narrow ? 4 : 8;
     // The virtual page number: up to 52 bits.
@@ -182,8 +199,8 @@ export class Translation {
     for (let level = levels - 1; level >= 0; level--) {
       const span = 2 ** (bits * level);
       const at = table * 4096 + Math.floor(vpn / span) % 2 ** bits * pteSize;
-      if (!memory.isRam(at, pteSize) || !this.#tableAllowed(at, pteSize, READ)) {
-        raise(ACCESS_FAULT.get(access)!, low, high);
+      if (!memory.isRam(at, pteSize) || !this.#tableAllowed(at, pteSize, access && READ)) {
+        raise(ACCESS_FAULT.get(access) ?? 0, low, high);
       }
       const pte = memory.read(at, pteSize), pteHigh = narrow ? 0 : HIGH[0]!;
       if ((pte & PTE.V) === 0 || (pte & (PTE.R | PTE.W)) === PTE.W || (pteHigh & PTE_RESERVED_HIGH) !== 0) fault();
@@ -202,7 +219,7 @@ export class Translation {
         if (level !== 0 || page % 16 !== 8) fault();
         page += vpn % 16 - 8;
       }
-      const wanted = PTE.A | (access === WRITE ? PTE.D : 0);
+      const wanted = access === PROBE ? 0 : PTE.A | (access === WRITE ? PTE.D : 0);
       let now = pte;
       if ((pte & wanted) !== wanted) {
         if ((environment & MENVCFG_HIGH.ADUE) === 0) fault();
@@ -220,10 +237,11 @@ export class Translation {
 
   /** Whether physical memory protection lets the walk at a page-table entry. */
   #tableAllowed(physical: number, size: number, access: number): boolean {
-    return !this.#hart.hasPmp || this.#hart.pmp.allows(physical, size, access, SUPERVISOR);
+    return access === PROBE || !this.#hart.hasPmp || this.#hart.pmp.allows(physical, size, access, SUPERVISOR);
   }
 
   #permitted(pte: number, access: number, privilege: number, status: number): boolean {
+    if (access === PROBE) return true;
     const user = (pte & PTE.U) !== 0;
     if (privilege === USER) { if (!user) return false; }
     else if (user && (access === EXECUTE || (status & MSTATUS.SUM) === 0)) return false;

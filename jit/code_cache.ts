@@ -3,6 +3,7 @@
 import type { Decoder } from "../isa/decode.ts";
 import { type Count, REMAINING } from "../hart/counter.ts";
 import { LINE_SHIFT, type PhysicalMemory, WATCH } from "../hart/memory.ts";
+import type { AddressSet } from "./breakpoints.ts";
 import { type Region, RegionBuilder, type RegionInstruction, type RegionLimits, type RegisterSet } from "./region.ts";
 import type { Assumption } from "./facts.ts";
 import { MemoryAccess } from "./memory_access.ts";
@@ -131,7 +132,7 @@ export class CodeCache {
     x: Int32Array,
     options: CompilerOptions,
     make: MakeFunction,
-    breakpoints: ReadonlySet<number>,
+    breakpoints: AddressSet,
     wasExecuted: (pc: number, high: number) => boolean,
   ) {
     this.options = options;

@@ -8,6 +8,7 @@ import { type FloatOperands, floatOperands } from "../isa/float_operands.ts";
 import type { Instruction } from "../isa/table.ts";
 import { type ExecutableMemory, LINE_SHIFT, type PhysicalMemory, WATCH } from "../hart/memory.ts";
 import { SINK } from "../hart/hart.ts";
+import type { AddressSet } from "./breakpoints.ts";
 
 /** Records of a page: one per halfword, and the end. */
 export const PAGE_RECORDS = 2049;
@@ -70,8 +71,8 @@ export class DecodeCache {
   #scale: number;
   /** By instruction: which operands are f registers. */
   #float: (FloatOperands | undefined)[] = [];
-  /** Physical addresses at which execution stops. Flush the cache after a change. */
-  readonly breakpoints = new Set<number>();
+  /** Physical addresses at which execution may stop. Flush the cache after a change. */
+  breakpoints: AddressSet = new Set<number>();
   /** Numbers of the compiled regions by the physical address at which they are entered. */
   readonly compiled = new Map<number, number>();
   /** Called when the pages are thrown away: whoever remembers records must forget them. */

@@ -11,6 +11,7 @@ import { AMO, LoadStoreUnit } from "../hart/load_store_unit.ts";
 import { WATCH } from "../hart/memory.ts";
 import { EXECUTE, MIXED } from "../hart/pmp.ts";
 import { CAUSE, Exception, INTERPRET, raise } from "../hart/trap.ts";
+import { type BreakpointAddress, Breakpoints } from "./breakpoints.ts";
 import { type Cell, CodeCache, type Compilation, type CompilerOptions } from "./code_cache.ts";
 import { ELSEWHERE, SHORT_INSTRUCTION } from "./region_emitter.ts";
 import { BREAKPOINT, COMPILED, CROSSING, DecodeCache, FIRST_OPERATION, ILLEGAL, PAGE_END } from "./decode_cache.ts";
@@ -62,6 +63,7 @@ export class Executor {
   #cells: (Cell | undefined)[] = [];
   #freeNumbers: number[] = [];
   #callDepth = 0;
+  readonly #breakpoints: Breakpoints;
   #passBreakpoint = false;
   #passLow = 0;
   #environment: Record<string, unknown>;
@@ -71,10 +73,16 @@ export class Executor {
 
   /**
    * `options`: how to compile; null to interpret everything. `memory`: "bare" for the executor of a hart; it makes another one
-   * for what is "translated".
+   * for what is "translated", which shares its breakpoints.
    */
-  constructor(hart: Hart, options: CompilerOptions | null, memory: "bare" | "translated" = "bare") {
+  constructor(
+    hart: Hart,
+    options: CompilerOptions | null,
+    memory: "bare" | "translated" = "bare",
+    breakpoints: Breakpoints = new Breakpoints(),
+  ) {
     this.hart = hart;
+    this.#breakpoints = breakpoints;
     this.#isTranslated = memory === "translated";
     this.#state = hart.count.state;
     this.decoder = new Decoder(hart.xlen, hart.extensions);
@@ -85,6 +93,7 @@ export class Executor {
       this.#isTranslated ? TRANSLATED_PAGES : BARE_PAGES,
       this.#isTranslated ? WATCH.decodedVirtual : WATCH.decoded,
     );
+    this.cache.breakpoints = breakpoints[memory];
     this.#heat = new Uint16Array(options === null ? 1 : this.cache.operation.length);
     this.cache.onFlush = () => {
       this.#heat.fill(0);
@@ -295,8 +304,10 @@ export class Executor {
 
   #breakpoint(record: number): number {
     const low = (this.#state[PAGE_OFFSET]! + 2 * record) | 0;
-    if (!this.#passBreakpoint || low !== this.#passLow) throw BREAKPOINT_REACHED;
-    this.#passBreakpoint = false;
+    if (this.#breakpoints.stopsAt(low, this.#state[PC_HIGH]!, this.cache.physicalOf(record))) {
+      if (!this.#passBreakpoint || low !== this.#passLow) throw BREAKPOINT_REACHED;
+      this.#passBreakpoint = false;
+    }
     return this.#executeWord(record, this.#fetch(record));
   }
 
@@ -475,8 +486,7 @@ export class Executor {
   }
 
   #forTranslated(): Executor {
-    const executor = new Executor(this.hart, null, "translated");
-    for (const physical of this.cache.breakpoints) executor.cache.breakpoints.add(physical);
+    const executor = new Executor(this.hart, null, "translated", this.#breakpoints);
     executor.#pass(this.#passBreakpoint, this.#passLow);
     return executor;
   }
@@ -507,13 +517,17 @@ export class Executor {
     return raise(CAUSE.instructionAccess, pcLow, pcHigh);
   }
 
-  /** Sets or removes a breakpoint at a physical address. */
-  setBreakpoint(physical: number, on: boolean): void {
-    if (on) this.cache.breakpoints.add(physical);
-    else this.cache.breakpoints.delete(physical);
+  /** Sets all breakpoints: `run` stops before their instructions. */
+  setBreakpoints(addresses: readonly BreakpointAddress[]): void {
+    this.#breakpoints.replace(addresses, this.hart.xlen);
+    this.flush();
+  }
+
+  /** Forgets all decoded and compiled code. */
+  flush(): void {
     this.code?.flush();
     this.cache.flush();
-    this.#translated?.setBreakpoint(physical, on);
+    this.#translated?.flush();
   }
 
   #leaveAt(record: number): void {

@@ -6,6 +6,7 @@ import { type Decoder, isCompressed } from "../isa/decode.ts";
 import { Builder, type Operands, type Statement, type Value } from "../isa/ir.ts";
 import type { Instruction } from "../isa/table.ts";
 import type { PhysicalMemory } from "../hart/memory.ts";
+import type { AddressSet } from "./breakpoints.ts";
 
 /** Bounds of a region. */
 export interface RegionLimits {
@@ -105,14 +106,14 @@ export class RegionBuilder {
   readonly #memory: PhysicalMemory;
   readonly #limits: RegionLimits;
   /** Physical addresses of instructions that are left to the interpreter. */
-  readonly #breakpoints: ReadonlySet<number>;
+  readonly #breakpoints: AddressSet;
   readonly #wasExecuted: (pc: number, high: number) => boolean;
 
   constructor(
     decoder: Decoder,
     memory: PhysicalMemory,
     limits: RegionLimits,
-    breakpoints: ReadonlySet<number>,
+    breakpoints: AddressSet,
     wasExecuted: (pc: number, high: number) => boolean,
   ) {
     this.#wasExecuted = wasExecuted;

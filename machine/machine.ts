@@ -15,6 +15,7 @@ import { resetRom } from "./board.ts";
 import { addDeviceTree, type BootPlan, deviceTreeFileRoom, generatedDeviceTreeRoom, planBoot } from "./boot.ts";
 import { Bus } from "./bus.ts";
 import { Console } from "./console.ts";
+import { DebugAccess } from "./debug_access.ts";
 import { withChosen } from "./chosen.ts";
 import { buildDeviceTree } from "./device_tree.ts";
 import { parseAccel } from "./accelerator.ts";
@@ -27,6 +28,7 @@ import type { ImageFile, LoadPiece } from "./image.ts";
 import { MemoryView } from "./memory_view.ts";
 import { nearest } from "./nearest.ts";
 import { type FileSource, type MachineOptions, parseCpu, parseMemorySize } from "./options.ts";
+import type { Step } from "./run_control.ts";
 import { spike } from "./spike.ts";
 import type { Stop } from "./stop.ts";
 import { Symbols } from "./symbols.ts";
@@ -41,6 +43,10 @@ export const BOARDS: ReadonlyMap<string, Board> = new Map([virt, spike].map((boa
 const TURN = 5_000_000;
 /** Longest time that `setTimeout` takes, milliseconds. */
 const MAX_TIMEOUT = 2 ** 31 - 1;
+/** Milliseconds between turns of the event loop that also reach sockets, while a debugger may write to one. */
+const SOCKET_TURN = 20;
+/** Most steps between two turns of the event loop. */
+const STEPS = 10_000;
 /**
  * Most instructions in one slice. The first slices are short: V8 replaces a function by a better one when it is called, and
  * code that it replaced in the middle of its loop stays slow.
@@ -81,6 +87,8 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   readonly symbols: Symbols;
   /** The flattened device tree that the guest gets. */
   readonly deviceTree: Uint8Array;
+  /** What debuggers use. */
+  readonly debug: DebugAccess;
   /** One line for each thing in the options that is allowed but likely a mistake. */
   readonly warnings: readonly string[];
   /** Watched addresses of all harts: what hooks and the debugger are made with. */
@@ -229,6 +237,11 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       });
     });
     this.console.onInput = () => this.#wakeUp();
+    this.debug = new DebugAccess(this.#harts, this.#bus);
+    this.debug.control.onChange = () => {
+      this.#count.stop();
+      this.#wakeUp();
+    };
     this.#powerOn();
   }
 
@@ -367,6 +380,8 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   /** Executes up to `most` instructions; undefined if it executed them all. `pass`: ignore a breakpoint at pc. */
   #advance(most: number, pass: boolean): Stop | undefined {
     const target = this.#count.instructions() + most, hart = this.#harts[0]!;
+    const breakpoints = this.debug.breakpoints.changes();
+    if (breakpoints !== null) this.#executor.setBreakpoints(breakpoints);
     for (;;) {
       if (this.#exitCode !== undefined) return this.#stop({ kind: "exit", code: this.#exitCode });
       if (this.#resetRequested) {
@@ -409,25 +424,91 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   async run(options: RunOptions = {}): Promise<Stop> {
     const budget = options.maxInstructions ?? Infinity;
     if (!(budget >= 0)) throw new OptionError(`maxInstructions: ${budget} is not a count`);
-    const until = options.until === undefined ? undefined : Number(this.#address(options.until));
+    const until = options.until === undefined ? undefined : BigInt.asUintN(this.xlen, this.#address(options.until));
     const end = this.#count.instructions() + budget;
-    if (until !== undefined) this.#executor.setBreakpoint(until, true);
+    const { control, breakpoints } = this.debug, owner = {};
+    if (until !== undefined) breakpoints.add(owner, { kind: "virtual", address: until });
     this.#stopRequested = false;
+    control.running = true;
     try {
       for (let first = true;; first = false) {
+        if (control.halted) {
+          await this.onTurn?.();
+          await this.#untilResumed();
+          if (this.#stopRequested) return this.#stop({ kind: "stopped" });
+          // As where a run begins, the breakpoint at pc is the one that was reached before.
+          first = true;
+        }
         const left = end - this.#count.instructions();
         this.#woken = false;
-        const stop = this.#advance(Math.min(left, TURN), first);
-        if (stop !== undefined && stop.kind !== "deadlock") return stop;
+        const stop = control.step === null
+          ? this.#advance(Math.min(left, TURN), first)
+          : this.#steps(control.step, Math.min(left, STEPS), first);
+        if (stop?.kind === "breakpoint") {
+          if (until !== undefined && this.#stopsAt(owner)) return stop;
+          control.stopped({ kind: "breakpoint", hart: 0 });
+          continue;
+        }
+        if (stop !== undefined && stop.kind !== "deadlock") {
+          control.stopped({ kind: "exit", code: stop.kind === "exit" ? stop.code : 0 });
+          return stop;
+        }
         if (this.#count.instructions() >= end) return this.#stop({ kind: "budget" });
+        if (control.halted) continue;
         await this.onTurn?.();
-        if (stop === undefined) await turn();
+        if (stop === undefined) await this.#turn();
         else if (!await this.#waitForHost()) return stop;
         if (this.#stopRequested) return this.#stop({ kind: "stopped" });
+        if (control.haltWanted) control.stopped({ kind: "asked" });
       }
     } finally {
-      if (until !== undefined) this.#executor.setBreakpoint(until, false);
+      breakpoints.removeAll(owner);
+      control.running = false;
     }
+  }
+
+  /** Whether somebody has a breakpoint at the present pc. */
+  #stopsAt(owner: object): boolean {
+    const { pc } = this.#harts[0]!;
+    return this.debug.breakpoints.stops(owner, pc, this.debug.translate(0, pc));
+  }
+
+  /**
+   * Executes the instructions that a debugger wants one by one. Undefined if some are left, or all were made and the machine is
+   * halted.
+   */
+  #steps(step: Step, most: number, pass: boolean): Stop | undefined {
+    const hart = this.#harts[step.hart]!,
+      { control } = this.debug,
+      { start, end } = step.range ?? { start: 0n, end: 0n };
+    for (let n = 0; n < most; n++) {
+      hart.holdsInterrupts = !step.interrupts;
+      const stop = this.#advance(1, pass && n === 0);
+      hart.holdsInterrupts = false;
+      if (stop !== undefined) return stop;
+      if (hart.pc >= start && hart.pc < end) continue;
+      control.stopped({ kind: "step", hart: step.hart });
+      return undefined;
+    }
+    return undefined;
+  }
+
+  /** Lets the host's event loop turn. */
+  async #turn(): Promise<void> {
+    if (this.debug.control.attached === 0) return await turn();
+    const now = performance.now();
+    if (now - this.#lastTimer < SOCKET_TURN) return await turn();
+    this.#lastTimer = now;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  #lastTimer = 0;
+
+  /** Waits until a debugger that holds the machine lets it go, or the run is to be stopped. */
+  async #untilResumed(): Promise<void> {
+    while (this.debug.control.halted && !this.#stopRequested) {
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+    this.#wake = null;
   }
 
   /** Set by whoever feeds the console from outside: a machine that waits is then no deadlock. */
@@ -448,7 +529,9 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   async #waitForHost(): Promise<boolean> {
     if (this.#woken) return true;
     const wait = this.#timeline.hostWait();
-    if (!this.interactive && (wait === undefined || wait === Infinity)) return false;
+    if (!this.interactive && this.debug.control.attached === 0 && (wait === undefined || wait === Infinity)) {
+      return false;
+    }
     let timer: ReturnType<typeof setTimeout> | undefined;
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
