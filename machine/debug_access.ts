@@ -8,7 +8,14 @@ import { RunControl } from "./run_control.ts";
 
 const PAGE = 4096;
 
-/** A machine as a debugger sees it: `machine.debug`. */
+const accesses = new WeakMap<object, DebugAccess>();
+
+/** What debuggers reach of a machine. */
+export function debugAccess(machine: object): DebugAccess {
+  return accesses.get(machine)!;
+}
+
+/** A machine as a debugger sees it. */
 export class DebugAccess {
   /** Holding the machine and letting it go. */
   readonly control: RunControl = new RunControl();
@@ -18,7 +25,8 @@ export class DebugAccess {
   readonly #bus: Bus;
 
   /** For the machine. */
-  constructor(harts: readonly Hart[], bus: Bus) {
+  constructor(machine: object, harts: readonly Hart[], bus: Bus) {
+    accesses.set(machine, this);
     this.#harts = harts;
     this.#bus = bus;
   }

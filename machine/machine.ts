@@ -87,8 +87,6 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   readonly symbols: Symbols;
   /** The flattened device tree that the guest gets. */
   readonly deviceTree: Uint8Array;
-  /** What debuggers use. */
-  readonly debug: DebugAccess;
   /** One line for each thing in the options that is allowed but likely a mistake. */
   readonly warnings: readonly string[];
   /** Watched addresses of all harts: what hooks and the debugger are made with. */
@@ -110,6 +108,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   readonly #definition: Board;
   readonly #compiler: CompilerOptions | null;
   readonly #reboot: boolean;
+  readonly #debug: DebugAccess;
   #exitCode: number | undefined;
   #resetRequested = false;
   #stopRequested = false;
@@ -237,8 +236,8 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       });
     });
     this.console.onInput = () => this.#wakeUp();
-    this.debug = new DebugAccess(this.#harts, this.#bus);
-    this.debug.control.onChange = () => {
+    this.#debug = new DebugAccess(this, this.#harts, this.#bus);
+    this.#debug.control.onChange = () => {
       this.#count.stop();
       this.#wakeUp();
     };
@@ -380,7 +379,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   /** Executes up to `most` instructions; undefined if it executed them all. `pass`: ignore a breakpoint at pc. */
   #advance(most: number, pass: boolean): Stop | undefined {
     const target = this.#count.instructions() + most, hart = this.#harts[0]!;
-    const breakpoints = this.debug.breakpoints.changes();
+    const breakpoints = this.#debug.breakpoints.changes();
     if (breakpoints !== null) this.#executor.setBreakpoints(breakpoints);
     for (;;) {
       if (this.#exitCode !== undefined) return this.#stop({ kind: "exit", code: this.#exitCode });
@@ -426,7 +425,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     if (!(budget >= 0)) throw new OptionError(`maxInstructions: ${budget} is not a count`);
     const until = options.until === undefined ? undefined : BigInt.asUintN(this.xlen, this.#address(options.until));
     const end = this.#count.instructions() + budget;
-    const { control, breakpoints } = this.debug, owner = {};
+    const { control, breakpoints } = this.#debug, owner = {};
     if (until !== undefined) breakpoints.add(owner, { kind: "virtual", address: until });
     this.#stopRequested = false;
     control.running = true;
@@ -470,7 +469,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   /** Whether somebody has a breakpoint at the present pc. */
   #stopsAt(owner: object): boolean {
     const { pc } = this.#harts[0]!;
-    return this.debug.breakpoints.stops(owner, pc, this.debug.translate(0, pc));
+    return this.#debug.breakpoints.stops(owner, pc, this.#debug.translate(0, pc));
   }
 
   /**
@@ -479,7 +478,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
    */
   #steps(step: Step, most: number, pass: boolean): Stop | undefined {
     const hart = this.#harts[step.hart]!,
-      { control } = this.debug,
+      { control } = this.#debug,
       { start, end } = step.range ?? { start: 0n, end: 0n };
     for (let n = 0; n < most; n++) {
       hart.holdsInterrupts = !step.interrupts;
@@ -495,7 +494,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
 
   /** Lets the host's event loop turn. */
   async #turn(): Promise<void> {
-    if (this.debug.control.attached === 0) return await turn();
+    if (this.#debug.control.attached === 0) return await turn();
     const now = performance.now();
     if (now - this.#lastTimer < SOCKET_TURN) return await turn();
     this.#lastTimer = now;
@@ -505,7 +504,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
 
   /** Waits until a debugger that holds the machine lets it go, or the run is to be stopped. */
   async #untilResumed(): Promise<void> {
-    while (this.debug.control.halted && !this.#stopRequested) {
+    while (this.#debug.control.halted && !this.#stopRequested) {
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
     this.#wake = null;
@@ -529,7 +528,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   async #waitForHost(): Promise<boolean> {
     if (this.#woken) return true;
     const wait = this.#timeline.hostWait();
-    if (!this.interactive && this.debug.control.attached === 0 && (wait === undefined || wait === Infinity)) {
+    if (!this.interactive && this.#debug.control.attached === 0 && (wait === undefined || wait === Infinity)) {
       return false;
     }
     let timer: ReturnType<typeof setTimeout> | undefined;
