@@ -123,12 +123,14 @@ export const OPTIONS: readonly CommandOption[] = [
   },
   {
     names: ["smp"],
-    argument: "N",
+    argument: "N[,quantum=M]",
     group: "Machine",
-    help: "number of harts (1)",
+    help: "number of harts (1), which take turns of M instructions (5000)",
     apply(settings, value, option) {
-      const properties = readProperties(option, value, "cpus", []);
-      settings.machine.smp = Number(readNumber(option, properties.get("cpus")!));
+      const properties = readProperties(option, value, "cpus", ["quantum"]);
+      const cpus = properties.get("cpus"), quantum = properties.get("quantum");
+      if (cpus !== undefined) settings.machine.smp = Number(readNumber(option, cpus));
+      if (quantum !== undefined) settings.machine.quantum = Number(readNumber(`${option} quantum=`, quantum));
     },
   },
   {

@@ -27,8 +27,8 @@ export class TraceLog {
   readonly #write: (text: string) => void;
   /** Bits of the instructions that were logged, by address. */
   readonly #seen = new Map<bigint, number>();
-  /** Address of an instruction that is about to be executed and not logged yet. */
-  #next: bigint | undefined;
+  /** By hart: address of the instruction that it would execute next and that is not logged yet. */
+  #next: (bigint | undefined)[] = [];
 
   /**
    * Starts logging traps and compiled code, if they are wanted.
@@ -61,23 +61,22 @@ export class TraceLog {
 
   /** Executes one instruction and logs it. */
   step(): Stop {
-    const { hart } = this.#machine;
     // What is executed is certain only afterwards: an interrupt may come first, and a hart that waits may go on waiting.
-    this.#next = BigInt(hart.pc);
+    this.#next = this.#machine.harts.map(({ pc }) => BigInt(pc));
     const stop = this.#machine.step();
-    if (stop.kind !== "deadlock") this.#logNext();
+    if (stop.kind !== "deadlock") this.#logNext(stop.hart);
     return stop;
   }
 
-  #logNext(): void {
-    const pc = this.#next;
+  #logNext(hart: number): void {
+    const pc = this.#next[hart];
     if (pc === undefined) return;
-    this.#next = undefined;
+    this.#next[hart] = undefined;
     if (this.#ranges?.some(({ first, last }) => first <= pc && pc <= last) === false) return;
     if (this.#items.has("in_asm")) this.#logInstruction(pc);
     if (this.#items.has("exec")) {
       const digits = this.#machine.xlen / 4;
-      this.#write(`Trace 0: [${hex(pc, digits)}] ${this.#machine.symbols.format(pc)}\n`);
+      this.#write(`Trace ${hart}: [${hex(pc, digits)}] ${this.#machine.symbols.format(pc)}\n`);
     }
   }
 
@@ -97,8 +96,8 @@ export class TraceLog {
 
   #trap(trap: TrapRecord, hart: HartView<32 | 64>): void {
     // The instruction that trapped comes before the trap; an interrupt comes before the first one of its handler.
-    if (!trap.interrupt) this.#logNext();
-    else if (this.#next !== undefined) this.#next = BigInt(hart.pc);
+    if (!trap.interrupt) this.#logNext(hart.id);
+    else if (this.#next[hart.id] !== undefined) this.#next[hart.id] = BigInt(hart.pc);
     if (!this.#items.has("int")) return;
     const digits = hart.xlen / 4;
     const word = (low: number, high: number) =>

@@ -1,4 +1,4 @@
-// The machine's count of executed instructions as the hart and generated code see it.
+// The machine's count of executed instructions, of all harts together, as the hart and generated code see it.
 
 /** Indices into `Count.state`, which generated code reads and writes. */
 export const REMAINING = 0, RECORD = 1, PAGE_OFFSET = 2, PC_HIGH = 3;
@@ -21,6 +21,8 @@ export class Count {
   #end = 0;
   /** Cycles that passed while every hart waited. */
   idle = 0;
+  /** Whether the running hart gives up the rest of its turn. */
+  yields = false;
 
   /** Instructions begun before the current one. */
   instructions(): number {

@@ -4,6 +4,7 @@ import { type Extension, withImplied } from "../isa/extensions.ts";
 import type { Xlen } from "../isa/instruction.ts";
 import { type Count, PAGE_OFFSET, PC_HIGH, RECORD } from "./counter.ts";
 import { give, HIGH, unsigned64 } from "../isa/pair.ts";
+import { PAUSE } from "../isa/rv_i.ts";
 import { CSR, csrEntries, type CsrEntry, resetCsrs } from "./csr.ts";
 import { HardwareCounter } from "./hardware_counter.ts";
 import type { PhysicalMemory } from "./memory.ts";
@@ -112,6 +113,14 @@ export class Hart {
   readonly minstret: HardwareCounter;
   /** Instructions that were counted but trapped, so did not retire. */
   trapped = 0;
+  /** Whether the machine has no other hart. */
+  isAlone = true;
+  /** Whether it is this hart's turn to execute. */
+  isRunning = true;
+  /** Instructions of other harts, up to the start of this hart's turn. */
+  #others = 0;
+  /** The machine's count when the last turn ended. */
+  #suspendedAt = 0;
   /** mtime, once there is a CLINT. */
   time: TimeSource = { timeLow: () => 0, timeHigh: () => 0 };
   /** Compares mtime with stimecmp, once there is a CLINT. */
@@ -148,7 +157,7 @@ export class Hart {
     this.count = options.count;
     this.memory = options.memory;
     this.mcycle = new HardwareCounter(() => this.count.cycles());
-    this.minstret = new HardwareCounter(() => this.count.instructions() - this.trapped);
+    this.minstret = new HardwareCounter(() => this.executed - this.trapped);
     this.hasPmp = options.pmp ?? true;
     this.csrTable = csrEntries(this.xlen, this.extensions, [
       ...supervisorLevel(this.extensions),
@@ -178,6 +187,34 @@ export class Hart {
     this.writeCsr(CSR.stimecmp, -1n);
     if (this.xlen === 32) this.writeCsr(CSR.stimecmph, -1n);
     this.translationChanged();
+  }
+
+  // Turns.
+
+  /** Instructions that this hart has begun before the current one. */
+  get executed(): number {
+    return (this.isRunning ? this.count.instructions() : this.#suspendedAt) - this.#others;
+  }
+  /** Ends its turn. */
+  suspend(): void {
+    this.#suspendedAt = this.count.instructions();
+    this.isRunning = false;
+  }
+  /** Begins its turn. */
+  resume(): void {
+    this.#others += this.count.instructions() - this.#suspendedAt;
+    this.isRunning = true;
+  }
+  /** Gives up the rest of its turn, after the current instruction, if another hart could use it. */
+  yield(): void {
+    if (this.isAlone) return;
+    this.count.yields = true;
+    this.count.stop();
+  }
+  /** Whether it can execute: it does not wait, or an interrupt ends that now. */
+  wakes(): boolean {
+    if (this.waiting && (this.pending() & this.csrs[2 * CSR.mie]!) !== 0) this.waiting = false;
+    return !this.waiting;
   }
 
   // What the meaning of addresses depends on.
@@ -294,9 +331,14 @@ export class Hart {
     if (level) this.interruptsChanged();
   }
 
-  /** To be called when an interrupt may have become takeable: it is taken before the next instruction. */
+  /**
+   * To be called when an interrupt may have become takeable: it is taken before the next instruction. If another hart is
+   * executing, that one's turn ends.
+   */
   interruptsChanged(): void {
-    if (this.#takeable() !== 0 || this.waiting) this.count.stop();
+    if (this.#takeable() === 0 && !this.waiting) return;
+    if (!this.isRunning) this.count.yields = true;
+    this.count.stop();
   }
 
   /** The pending interrupts that would be taken now, if they are of the highest privilege level among them. */
@@ -437,8 +479,10 @@ export class Hart {
   misalignedFetch(low: number, high: number): void {
     raise(CAUSE.instructionMisaligned, low, high);
   }
-  /** FENCE: memory is ordered as it is. */
-  fence(): void {}
+  /** FENCE, with its fields pred and succ: memory is ordered as it is. A hart that spins (PAUSE) lets the others go on. */
+  fence(operands: number): void {
+    if (operands === PAUSE) this.yield();
+  }
   ecall(): void {
     raise(CAUSE.ecallFromU + this.privilege, 0, 0);
   }
@@ -503,12 +547,13 @@ export class Hart {
     this.waiting = true;
     this.count.stop();
   }
-  /** WRS.NTO (0) and WRS.STO (1): with the other harts standing still, the reservation cannot change while waiting. */
+  /** WRS.NTO (0) and WRS.STO (1): the reservation can only be lost when others execute, so they do; then the wait is over. */
   wrs(_pcLow: number, _pcHigh: number, nextLow: number, nextHigh: number, short: number): void {
     if (short === 0 && this.privilege < MACHINE && (this.csrs[2 * CSR.mstatus]! & MSTATUS.TW) !== 0) {
       raise(CAUSE.illegalInstruction, 0, 0);
     }
     this.setPc(nextLow, nextHigh);
+    if (this.reservation >= 0) this.yield();
   }
   fenceI(_pcLow: number, _pcHigh: number, nextLow: number, nextHigh: number): void {
     // Writes to code are seen at once, so there is nothing to synchronise.

@@ -48,6 +48,8 @@ export const WATCH = {
   decodedVirtual: 8,
   /** A watchpoint lies on the line. */
   watchpoint: 16,
+  /** A hart that does not execute at present has a reservation in the line. */
+  reserved: 32,
 } as const;
 
 /** Memory whose bytes can be executed from: RAM, ROM, flash. */

@@ -230,14 +230,14 @@ export class Builder {
   readonly word: "i32" | "i64";
   /** What has been built so far. */
   statements: Statement[] = [];
-  #symbolic: boolean;
+  /** Whether operands are fields of a decoded instruction rather than numbers. */
+  readonly symbolic: boolean;
   #temps = 0;
 
-  /** `symbolic`: operands are fields of a decoded instruction rather than numbers. */
   constructor(xlen: 32 | 64, symbolic: boolean) {
     this.xlen = xlen;
     this.word = xlen === 64 ? "i64" : "i32";
-    this.#symbolic = symbolic;
+    this.symbolic = symbolic;
   }
 
   #push(statement: Statement, ...used: (Value | null)[]): void {
@@ -277,7 +277,7 @@ export class Builder {
   }
   /** The immediate as an i32. */
   imm32(i: Operands): Value {
-    return this.#symbolic ? new Value("field", "i32", null, null, null, FIELD_IMM) : this.i32(i.imm);
+    return this.symbolic ? new Value("field", "i32", null, null, null, FIELD_IMM) : this.i32(i.imm);
   }
   /** The immediate, sign-extended to the register's width. */
   imm(i: Operands): Value {

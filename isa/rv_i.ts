@@ -6,6 +6,9 @@ import type { Definition, Format } from "./instruction.ts";
 
 type Meaning = (b: Builder, i: Operands) => void;
 
+/** Operands of the FENCE that is PAUSE (unprivileged manual, "Zihintpause"): predecessor W, no successor. */
+export const PAUSE = 0x10;
+
 const I = ["I"] as const;
 const rv64 = { xlen: 64 } as const;
 
@@ -185,9 +188,11 @@ export const RV_I: readonly Definition[] = [
   registerW("srlw", "0000000tttttsssss101ddddd0111011", (b, x, y) => b.shrUnsigned(x, y)),
   registerW("sraw", "0100000tttttsssss101ddddd0111011", (b, x, y) => b.shrSigned(x, y)),
 
-  // Harts run one after another and devices answer at once, so memory is always ordered: FENCE has nothing to do. The
-  // fields rs1, rd and reserved fm values are ignored, as the manual asks of simple implementations.
-  other("fence", "fence", "iiiiiiiiiiii-----000-----0001111", () => {}),
+  // Harts run one after another and devices answer at once, so memory is always ordered: FENCE has nothing to do but for
+  // PAUSE. The fields rs1, rd and reserved fm values are ignored, as the manual asks of simple implementations.
+  other("fence", "fence", "iiiiiiiiiiii-----000-----0001111", (b, i) => {
+    if (b.symbolic || i.imm === PAUSE) b.call("fence", null, b.imm32(i));
+  }),
   other("ecall", "none", "00000000000000000000000001110011", (b) => b.leave("ecall")),
   other("ebreak", "none", "00000000000100000000000001110011", (b) => b.leave("ebreak")),
 ];

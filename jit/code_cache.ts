@@ -352,16 +352,19 @@ export class CodeCache {
     this.onChange(cell);
   }
 
+  /** Whether a region holds instructions of a line of RAM. */
+  holds(line: number): boolean {
+    return this.#byLine.has(line);
+  }
+
+  /** Lines stay marked until they are written (invalidation.ts): other harts' caches have the same mark. */
   #remove(compiled: CompiledRegion): void {
     const { cell, lines, region } = compiled;
     for (const line of lines) {
       const regions = this.#byLine.get(line);
       if (regions === undefined) continue;
       regions.delete(compiled);
-      if (regions.size === 0) {
-        this.#byLine.delete(line);
-        this.#memory.ram.lines[line]! &= ~WATCH.compiled;
-      }
+      if (regions.size === 0) this.#byLine.delete(line);
     }
     this.#instructions -= region.size;
     this.#compiled--;
@@ -370,7 +373,6 @@ export class CodeCache {
 
   /** Drops everything. */
   flush(): void {
-    for (const line of this.#byLine.keys()) this.#memory.ram.lines[line]! &= ~WATCH.compiled;
     this.#byLine.clear();
     for (const cell of this.#cells.values()) {
       if (cell.region === null) continue;

@@ -206,13 +206,15 @@ export class DecodeCache {
     return record;
   }
 
-  /** Forgets the instructions that lie on the lines of RAM that hold `length` bytes from `offset`. */
+  /**
+   * Forgets the instructions that lie on the lines of RAM that hold `length` bytes from `offset`. The lines stay marked, since
+   * other harts' caches have the same mark (see invalidation.ts).
+   */
   invalidate(offset: number, length: number): void {
     const { base, lines } = this.#memory.ram;
     const first = offset >>> LINE_SHIFT, last = (offset + length - 1) >>> LINE_SHIFT;
     for (let line = first; line <= last; line++) {
       if ((lines[line]! & this.#watchBit) === 0) continue;
-      lines[line]! &= ~this.#watchBit;
       const start = base + line * (1 << LINE_SHIFT), physical = start - start % 4096;
       const page = this.#byPhysical.get(physical);
       if (page === undefined) continue;
@@ -222,15 +224,9 @@ export class DecodeCache {
     }
   }
 
-  /** Forgets everything. */
+  /** Forgets everything. Lines stay marked until they are written. */
   flush(): void {
     this.operation.fill(UNDECODED, 0, this.#used * PAGE_RECORDS);
-    const { lines } = this.#memory.ram;
-    for (const page of this.#byPhysical.values()) {
-      if (!page.memory.isRam) continue;
-      const first = page.memory.offset >>> LINE_SHIFT;
-      for (let line = first; line < first + (4096 >> LINE_SHIFT); line++) lines[line]! &= ~this.#watchBit;
-    }
     this.#byPhysical.clear();
     this.#pages.fill(undefined);
     this.#used = 0;

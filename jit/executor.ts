@@ -453,7 +453,7 @@ export class Executor {
     return this.code.compilations().find(({ region }) => region.entry.pc === pc) ?? this.code.proposal(pc, 0);
   }
 
-  /** Forgets decoded and compiled code of `length` bytes from `offset` in RAM. */
+  /** Forgets decoded and compiled code of `length` bytes from `offset` in RAM. `invalidateCode` does it for all harts. */
   invalidate(offset: number, length: number): void {
     this.cache.invalidate(offset, length);
     this.#translated?.cache.invalidate(offset, length);

@@ -68,3 +68,13 @@ export function noStatistics(): CompilerStatistics {
     flushes: 0,
   };
 }
+
+/** Figures of several compilers together. */
+export function sumOfStatistics(all: readonly CompilerStatistics[]): CompilerStatistics {
+  const sum = noStatistics();
+  for (const { exits, ...figures } of all) {
+    for (const [key, value] of Object.entries(figures)) sum[key as keyof typeof figures] += value;
+    for (const [key, value] of Object.entries(exits)) sum.exits[key as keyof CompiledExits] += value;
+  }
+  return sum;
+}

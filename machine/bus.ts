@@ -26,6 +26,8 @@ export class Bus implements PhysicalMemory {
   #regions: Region[] = [];
   /** Called after bytes of a watched line were written, with the offset in RAM. */
   onWatchedWrite: (offset: number, length: number) => void = () => {};
+  /** Called after bytes of RAM were written by anybody but a hart: a device, the debugger, a script. */
+  onForeignWrite: (offset: number, length: number) => void = () => {};
 
   constructor(ram: Ram, name: string) {
     this.ram = ram;
@@ -131,7 +133,7 @@ export class Bus implements PhysicalMemory {
         }
         const { u8 } = this.ram;
         for (let k = 0; k < size; k++) u8[offset + k] = (k < 4 ? low >>> 8 * k : high >>> 8 * (k - 4)) & 0xff;
-        this.wrote(offset, size);
+        this.#notice(offset, size);
       }
     }
   }
@@ -152,6 +154,11 @@ export class Bus implements PhysicalMemory {
 
   /** To be called after bytes of RAM were changed directly. */
   wrote(offset: number, length: number): void {
+    this.onForeignWrite(offset, length);
+    this.#notice(offset, length);
+  }
+
+  #notice(offset: number, length: number): void {
     const { lines } = this.ram;
     const last = (offset + length - 1) >>> LINE_SHIFT;
     for (let line = offset >>> LINE_SHIFT; line <= last; line++) {

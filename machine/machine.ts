@@ -7,8 +7,9 @@ import { type WatchList, Watchpoints } from "../hart/watchpoints.ts";
 import { disassemble } from "../isa/disassemble.ts";
 import type { Compilation, CompilerOptions } from "../jit/code_cache.ts";
 import { Executor } from "../jit/executor.ts";
+import { invalidateCode } from "../jit/invalidation.ts";
 import { CompiledCode } from "../jit/listing.ts";
-import type { CompilerStatistics } from "../jit/statistics.ts";
+import { type CompilerStatistics, sumOfStatistics } from "../jit/statistics.ts";
 import { parseAddressRanges } from "./address_range.ts";
 import type { Board, BuiltBoard } from "./board.ts";
 import { resetRom } from "./board.ts";
@@ -28,7 +29,9 @@ import type { ImageFile, LoadPiece } from "./image.ts";
 import { MemoryView } from "./memory_view.ts";
 import { nearest } from "./nearest.ts";
 import { type FileSource, type MachineOptions, parseCpu, parseMemorySize } from "./options.ts";
+import { Reservations } from "./reservations.ts";
 import type { Step } from "./run_control.ts";
+import { DEFAULT_QUANTUM, MAX_QUANTUM, Scheduler } from "./scheduler.ts";
 import { spike } from "./spike.ts";
 import type { Stop } from "./stop.ts";
 import { Symbols } from "./symbols.ts";
@@ -57,7 +60,7 @@ const MAX_SLICE = 2 ** 20, FIRST_SLICE = 2 ** 14, FIRST_SLICES = 300;
 export interface RunOptions {
   /** Stop after this many instructions. */
   readonly maxInstructions?: number;
-  /** Stop before the instruction at this address or symbol. */
+  /** Stop before any hart executes the instruction at this address or symbol. */
   readonly until?: number | bigint | string;
 }
 
@@ -99,7 +102,8 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   stopwatch: (() => number) | null = null;
 
   readonly #harts: readonly Hart[];
-  readonly #executor: Executor;
+  readonly #executors: readonly Executor[];
+  readonly #scheduler: Scheduler;
   readonly #count: Count;
   readonly #timeline: Timeline;
   readonly #bus: Bus;
@@ -154,7 +158,10 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     if (!Number.isInteger(smp) || smp < 1 || smp > definition.maxHarts) {
       throw new OptionError(`-smp ${smp}: ${boardName} has 1 to ${definition.maxHarts} harts`);
     }
-    if (smp !== 1) throw new OptionError(`-smp ${smp}: more than one hart is not supported yet`);
+    const quantum = options.quantum ?? DEFAULT_QUANTUM;
+    if (!Number.isInteger(quantum) || quantum < 1 || quantum > MAX_QUANTUM) {
+      throw new OptionError(`-smp quantum=${quantum}: a whole number from 1 to ${MAX_QUANTUM}`);
+    }
     const accel = parseAccel(options.accel ?? "jit");
     const shift = options.icountShift ?? 0;
     if (!Number.isInteger(shift) || shift < 0 || shift > 10) {
@@ -223,12 +230,19 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     this.harts = this.#harts.map((hart) => new HartView<X>(hart));
     this.memory = new MemoryView(this.#bus);
     this.#compiler = accel.compiler;
-    this.#executor = new Executor(this.#harts[0]!, accel.compiler);
-    if (this.#executor.code !== null) {
-      this.#executor.code.onCompile = (made) => this.onCompile?.(this.#show(made));
-      this.#executor.code.stopwatch = () => this.stopwatch?.() ?? 0;
+    this.#executors = this.#harts.map((hart) => new Executor(hart, accel.compiler));
+    for (const { code } of this.#executors) {
+      if (code === null) continue;
+      code.onCompile = (made) => this.onCompile?.(this.#show(made));
+      code.stopwatch = () => this.stopwatch?.() ?? 0;
     }
-    this.#bus.onWatchedWrite = (offset, length) => this.#executor.invalidate(offset, length);
+    const reservations = new Reservations(this.#harts, this.#bus.ram);
+    this.#bus.onWatchedWrite = (offset, length) => {
+      reservations.written(offset, length);
+      invalidateCode(this.#executors, this.#bus.ram, offset, length);
+    };
+    this.#bus.onForeignWrite = (offset, length) => reservations.writtenFromOutside(offset, length);
+    this.#scheduler = new Scheduler(this.#harts, this.#count, quantum, reservations);
     this.#harts.forEach((hart, k) => {
       hart.onTrap = null;
       Object.defineProperty(hart, "onTrap", {
@@ -248,6 +262,10 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   get hart(): HartView<X> {
     return this.harts[0]!;
   }
+  /** The hart whose turn it is: it executes next unless it waits. After a run, the one that executed last. */
+  get current(): HartView<X> {
+    return this.harts[this.#scheduler.current.id]!;
+  }
   /** Instructions executed since power-on, by all harts. */
   get instructions(): number {
     return this.#count.instructions();
@@ -257,9 +275,10 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     return this.#timeline.now();
   }
 
-  /** What the compiler has done so far; undefined where everything is interpreted. */
+  /** What the compiler has done so far, for all harts together; undefined where everything is interpreted. */
   get compilerStatistics(): Readonly<CompilerStatistics> | undefined {
-    return this.#executor.code?.statistics;
+    if (this.#compiler === null) return undefined;
+    return sumOfStatistics(this.#executors.flatMap(({ code }) => code === null ? [] : [code.statistics]));
   }
 
   /**
@@ -275,12 +294,12 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   /** The region that is entered at an address, or would be. */
   #codeAt(address: bigint): CompiledCode | undefined {
     if (address >> 32n !== 0n) return undefined;
-    const made = this.#executor.explain(Number(BigInt.asIntN(32, address)));
+    const made = this.#executors[0]!.explain(Number(BigInt.asIntN(32, address)));
     return made === null ? undefined : this.#show(made);
   }
 
   #show(made: Compilation): CompiledCode {
-    const { decoder } = this.#executor;
+    const { decoder } = this.#executors[0]!;
     return new CompiledCode(made, { decoder, options: this.#compiler!, symbol: (address) => this.#symbol(address) });
   }
 
@@ -294,9 +313,10 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
    */
   explainCode(where: number | bigint | string): string | undefined {
     const ranges = parseAddressRanges(String(where), this.symbols);
-    const all = (this.#executor.code?.compilations() ?? []).map((made) => this.#show(made));
+    const all = this.#executors.flatMap(({ code }) => code?.compilations() ?? []).map((made) => this.#show(made));
     const here = all.filter((code) => ranges.some((range) => code.overlaps(range)));
-    if (here.length > 0) return here.join("\n");
+    // Harts have regions of their own, which are mostly the same.
+    if (here.length > 0) return [...new Set(here.map(String))].join("\n");
     return this.#codeAt(ranges[0]!.first)?.toString();
   }
 
@@ -318,6 +338,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       hart.reset();
       hart.pc = this.#plan.startAt.get(hart.id) ?? BigInt(this.#definition.resetVector);
     }
+    this.#scheduler.reset();
   }
 
   /**
@@ -342,7 +363,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     if (bytes === undefined) return undefined;
     const word = bytes.reduce((sum, byte, k) => sum + byte * 2 ** (8 * k), 0);
     const symbol = (address: bigint) => this.#symbol(address);
-    const { text, length } = disassemble(this.#executor.decoder, word, pc, { symbol });
+    const { text, length } = disassemble(this.#executors[0]!.decoder, word, pc, { symbol });
     return { text, length, word: length === 2 ? word & 0xffff : word };
   }
 
@@ -373,14 +394,18 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
 
   #stop(stop: { kind: "exit"; code: number } | { kind: Exclude<Stop["kind"], "exit"> }): Stop {
     this.#count.end();
-    return { ...stop, pc: this.#harts[0]!.pc, instructions: this.#count.instructions() };
+    const { id, pc } = this.#scheduler.current;
+    return { ...stop, hart: id, pc, instructions: this.#count.instructions() };
   }
 
-  /** Executes up to `most` instructions; undefined if it executed them all. `pass`: ignore a breakpoint at pc. */
+  /**
+   * Executes up to `most` instructions; undefined if it executed them all. `pass`: ignore a breakpoint at the pc of the hart
+   * whose turn it is.
+   */
   #advance(most: number, pass: boolean): Stop | undefined {
-    const target = this.#count.instructions() + most, hart = this.#harts[0]!;
+    const target = this.#count.instructions() + most, { current } = this.#scheduler;
     const breakpoints = this.#debug.breakpoints.changes();
-    if (breakpoints !== null) this.#executor.setBreakpoints(breakpoints);
+    if (breakpoints !== null) { for (const executor of this.#executors) executor.setBreakpoints(breakpoints); }
     for (;;) {
       if (this.#exitCode !== undefined) return this.#stop({ kind: "exit", code: this.#exitCode });
       if (this.#resetRequested) {
@@ -391,24 +416,23 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       this.#timeline.expire();
       const left = target - this.#count.instructions();
       if (left <= 0) return undefined;
-      if (hart.waiting) {
-        hart.takeInterrupt();
-        if (hart.waiting) {
-          const cycles = this.#timeline.cyclesToNext();
-          if (cycles === Infinity || this.#timeline.hostWait() !== undefined) return this.#stop({ kind: "deadlock" });
-          this.#count.idle += cycles;
-          continue;
-        }
+      const hart = this.#scheduler.next();
+      if (hart === undefined) {
+        const cycles = this.#timeline.cyclesToNext();
+        if (cycles === Infinity || this.#timeline.hostWait() !== undefined) return this.#stop({ kind: "deadlock" });
+        this.#count.idle += cycles;
+        continue;
       }
       this.#count.start(
         Math.min(
           left,
+          this.#scheduler.left,
           Math.max(1, this.#timeline.cyclesToNext()),
           this.#slices++ < FIRST_SLICES ? FIRST_SLICE : MAX_SLICE,
         ),
       );
-      const reached = this.#executor.run(pass);
-      pass = false;
+      const reached = this.#executors[hart.id]!.run(pass && hart === current);
+      if (hart === current) pass = false;
       this.#count.end();
       if (reached) return this.#stop({ kind: "breakpoint" });
     }
@@ -445,7 +469,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
           : this.#steps(control.step, Math.min(left, STEPS), first);
         if (stop?.kind === "breakpoint") {
           if (until !== undefined && this.#stopsAt(owner)) return stop;
-          control.stopped({ kind: "breakpoint", hart: 0 });
+          control.stopped({ kind: "breakpoint", hart: stop.hart });
           continue;
         }
         if (stop !== undefined && stop.kind !== "deadlock") {
@@ -466,10 +490,10 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     }
   }
 
-  /** Whether somebody has a breakpoint at the present pc. */
+  /** Whether somebody has a breakpoint at the present pc of the hart whose turn it is. */
   #stopsAt(owner: object): boolean {
-    const { pc } = this.#harts[0]!;
-    return this.#debug.breakpoints.stops(owner, pc, this.#debug.translate(0, pc));
+    const { id, pc } = this.#scheduler.current;
+    return this.#debug.breakpoints.stops(owner, pc, this.#debug.translate(id, pc));
   }
 
   /**
@@ -482,9 +506,12 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       { start, end } = step.range ?? { start: 0n, end: 0n };
     for (let n = 0; n < most; n++) {
       hart.holdsInterrupts = !step.interrupts;
+      if (hart.wakes()) this.#scheduler.give(hart.id);
       const stop = this.#advance(1, pass && n === 0);
       hart.holdsInterrupts = false;
       if (stop !== undefined) return stop;
+      // While it waits, others execute.
+      if (this.#scheduler.current !== hart) continue;
       if (hart.pc >= start && hart.pc < end) continue;
       control.stopped({ kind: "step", hart: step.hart });
       return undefined;
@@ -541,7 +568,10 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     return true;
   }
 
-  /** Executes one instruction, after taking the interrupt that comes before it if there is one. */
+  /**
+   * Executes one instruction of the hart whose turn it is, after taking the interrupt that comes before it if there is one.
+   * The stop names that hart; `current` may already be another.
+   */
   step(): Stop {
     return this.#advance(1, true) ?? this.#stop({ kind: "budget" });
   }

@@ -35,6 +35,8 @@ export interface MachineOptions {
   readonly memory?: string | number;
   /** Number of harts. Default 1. */
   readonly smp?: number;
+  /** Most instructions that a hart executes before the next one has its turn. Default 5000. */
+  readonly quantum?: number;
   /** Firmware, or `"none"`. */
   readonly bios?: FileSource | "none" | "default";
   /** Kernel. */

@@ -2,9 +2,11 @@
 
 /** What every stop tells. */
 export interface StopBase {
-  /** Address of the instruction that would be executed next. */
+  /** Number of the hart that executed last, or that is about to execute the instruction at a breakpoint. */
+  readonly hart: number;
+  /** Address of the instruction that it would execute next. */
   readonly pc: bigint;
-  /** Instructions executed since power-on. */
+  /** Instructions executed since power-on, by all harts. */
   readonly instructions: number;
 }
 
