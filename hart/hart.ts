@@ -11,6 +11,7 @@ import type { PhysicalMemory } from "./memory.ts";
 import { Pmp, pmpEntries } from "./pmp.ts";
 import { MENVCFG_HIGH, MSTATUS } from "./status.ts";
 import { supervisorLevel } from "./supervisor.ts";
+import { tlbBase } from "./tlb.ts";
 import { Translation } from "./translation.ts";
 import type { Watchpoints } from "./watchpoints.ts";
 import { CAUSE, type Exception, INTERRUPT, MACHINE, PRIVILEGE_LETTERS, raise, SUPERVISOR, USER } from "./trap.ts";
@@ -131,7 +132,12 @@ export class Hart {
   /** Physical memory protection. */
   readonly pmp: Pmp = new Pmp();
   readonly hasPmp: boolean;
-  readonly translation: Translation = new Translation(this);
+  readonly translation: Translation;
+  /**
+   * What generated code that is interpreted needs to know of the present access rights: word 0 is where the entries of the
+   * data's privilege level begin in the translation look-aside buffers.
+   */
+  readonly access: Int32Array = new Int32Array(32);
   /**
    * True while addresses of instructions and data are physical and nothing may be refused: then generated code reaches RAM
    * directly. A change ends the slice after the current instruction.
@@ -141,14 +147,15 @@ export class Hart {
   watchpoints: Watchpoints | null = null;
   /** Whether loads are watched, so that the look-aside buffers must be asked. */
   watchesLoads = false;
-  /** What the remembered translations hold for: privilege of instructions, of data, and SUM and MXR of mstatus. */
-  #fetchedAs: number = MACHINE;
-  #accessedAs: number = MACHINE;
+  /** SUM and MXR of mstatus, which the remembered translations hold for. */
   #accessedWith = 0;
   /** Called at every trap taken. */
   onTrap: ((trap: TrapRecord) => void) | null = null;
-  /** Called when virtual addresses of instructions may mean other physical ones than before, or may not be executed. */
-  onFetchChange: () => void = () => {};
+  /**
+   * Called when virtual addresses of instructions may mean other physical ones than before, or may not be executed: all of
+   * them, or those in the page of an address.
+   */
+  onFetchChange: (low?: number, high?: number) => void = () => {};
 
   constructor(options: HartOptions) {
     this.id = options.id;
@@ -156,6 +163,7 @@ export class Hart {
     this.extensions = withImplied(options.extensions);
     this.count = options.count;
     this.memory = options.memory;
+    this.translation = new Translation(this);
     this.mcycle = new HardwareCounter(() => this.count.cycles());
     this.minstret = new HardwareCounter(() => this.executed - this.trapped);
     this.hasPmp = options.pmp ?? true;
@@ -222,6 +230,7 @@ export class Hart {
   /** To be called after a change of the privilege level or of mstatus. */
   accessChanged(): void {
     const data = this.translation.dataPrivilege;
+    this.access[0] = tlbBase(data);
     const bare = !this.watchesLoads && !this.#restricted(this.privilege) &&
       (data === this.privilege || !this.#restricted(data));
     if (bare !== this.bare) {
@@ -230,14 +239,9 @@ export class Hart {
     }
     // Nothing that was remembered is used meanwhile, and all of it may be good again afterwards.
     if (bare) return;
-    if (this.privilege !== this.#fetchedAs) {
-      this.#fetchedAs = this.privilege;
-      this.onFetchChange();
-    }
     const bits = this.csrs[2 * CSR.mstatus]! & (MSTATUS.SUM | MSTATUS.MXR), lost = this.#accessedWith & ~bits;
-    if (data !== this.#accessedAs || (lost & MSTATUS.MXR) !== 0) this.translation.flush();
-    else if (lost !== 0) this.translation.flushUser();
-    this.#accessedAs = data;
+    if ((lost & MSTATUS.MXR) !== 0) this.translation.buffers.flush();
+    else if (lost !== 0) this.translation.buffers.flushUser();
     this.#accessedWith = bits;
   }
 
@@ -248,7 +252,7 @@ export class Hart {
 
   /** To be called after a change of satp, and of everything else that all translations depend on. */
   translationChanged(): void {
-    this.translation.flush();
+    this.translation.buffers.flush();
     this.onFetchChange();
     this.accessChanged();
     // The next instruction's address may already mean something else.
@@ -523,12 +527,14 @@ export class Hart {
   /** SFENCE.VMA and SINVAL.VMA, with the numbers of the registers that say which address and which address space. */
   sfence(_pcLow: number, _pcHigh: number, nextLow: number, nextHigh: number, address: number, _space: number): void {
     this.#requireSupervisor(MSTATUS.TVM);
-    if (address === 0) this.translation.flush();
-    else {
-      const at = address * this.xlen / 32;
-      this.translation.flushPage(this.x[at]!, this.xlen === 32 ? 0 : this.x[at + 1]!);
+    if (address === 0) {
+      this.translation.buffers.flush();
+      this.onFetchChange();
+    } else {
+      const at = address * this.xlen / 32, low = this.x[at]!, high = this.xlen === 32 ? 0 : this.x[at + 1]!;
+      this.translation.buffers.flushPage(low, high);
+      this.onFetchChange(low, high);
     }
-    this.onFetchChange();
     this.setPc(nextLow, nextHigh);
   }
   /** SFENCE.W.INVAL and SFENCE.INVAL.IR. */

@@ -1,24 +1,14 @@
 // Address translation (privileged manual, chapters "Supervisor-Level ISA", sections "Sv32" to "Sv57", "Svnapot", "Svpbmt",
-// "Svadu"), with physical memory protection behind it, and the translation look-aside buffer that generated code reads.
+// "Svadu"), with physical memory protection behind it. What it finds is remembered in `tlb.ts`.
 
 import { HIGH } from "../isa/pair.ts";
 import { CSR } from "./csr.ts";
 import type { Hart } from "./hart.ts";
+import { LINE_SHIFT, WATCH } from "./memory.ts";
 import { EXECUTE, MIXED, READ, WRITE } from "./pmp.ts";
 import { MENVCFG_HIGH, MSTATUS } from "./status.ts";
+import { TranslationBuffers } from "./tlb.ts";
 import { CAUSE, Exception, MACHINE, raise, SUPERVISOR, USER } from "./trap.ts";
-
-/** Entries of each of the two buffers. */
-export const TLB_ENTRIES = 4096;
-/**
- * Words of an entry: low half of the virtual page, high half, what to add (modulo 2^32) to the low half of an address in it to
- * get its offset in RAM, and twice the log2 of the 4 KiB pages that its page-table entry maps, plus 1 if it belongs to user mode.
- */
-export const TLB_WORDS = 4;
-/** A low half that equals no page and no misaligned address in one. */
-const INVALID = 0x800;
-/** Above this many filled entries, forgetting them one by one does not pay. */
-const MOST_LISTED = 1024;
 
 /** Bits of a page-table entry. */
 const PTE = { V: 1, R: 2, W: 4, X: 8, U: 16, A: 64, D: 128 } as const;
@@ -43,68 +33,21 @@ const ACCESS_FAULT = new Map([[READ, CAUSE.loadAccess], [WRITE, CAUSE.storeAcces
 /** What is no access: a look at the page table that neither checks permissions nor changes A and D. */
 const PROBE = 0;
 
-/** Number of the page of 2^`bits` times 4 KiB that an address lies in. */
-function largePage(low: number, high: number, bits: number): number {
-  return Math.floor(((high >>> 0) * 2 ** 20 + (low >>> 12)) / 2 ** bits);
-}
-
 /** Translates the addresses of a hart. */
 export class Translation {
   readonly #hart: Hart;
-  /** Pages that can be read, and those that can be written: `TLB_WORDS` words each. */
-  readonly loads: Int32Array = new Int32Array(TLB_WORDS * TLB_ENTRIES);
-  readonly stores: Int32Array = new Int32Array(TLB_WORDS * TLB_ENTRIES);
-  /** Indices of the entries that were filled since everything was forgotten, in either buffer. */
-  #filled: number[] = [];
-  /** Large pages of which something was remembered, by the log2 of their 4 KiB pages. */
-  readonly #large = new Map<number, Set<number>>();
-  /** Last word of a TLB entry for the page that was translated last. */
+  /** What was found, for generated code and for the next time. */
+  readonly buffers: TranslationBuffers;
+  /** Twice the log2 of the 4 KiB pages that the last page-table entry maps, plus 1 if it belongs to user mode. */
   #kind = 0;
   /** READ and WRITE as far as that page can be accessed without a look at its page-table entry. */
   #permissions = 0;
+  /** Nothing may change: see `fetchPage`. */
+  #probing = false;
 
   constructor(hart: Hart) {
     this.#hart = hart;
-    this.#clear();
-  }
-
-  #clear(): void {
-    for (const buffer of [this.loads, this.stores]) {
-      for (let at = 0; at < buffer.length; at += TLB_WORDS) buffer[at] = INVALID;
-    }
-    this.#filled = [];
-  }
-
-  /** Forgets all pages. */
-  flush(): void {
-    this.#large.clear();
-    if (this.#filled.length > MOST_LISTED) this.#clear();
-    else {
-      for (const at of this.#filled) this.loads[at] = this.stores[at] = INVALID;
-      this.#filled.length = 0;
-    }
-  }
-
-  /** Forgets the pages that belong to user mode. */
-  flushUser(): void {
-    for (const at of this.#filled) {
-      if ((this.loads[at + 3]! & 1) !== 0) this.loads[at] = INVALID;
-      if ((this.stores[at + 3]! & 1) !== 0) this.stores[at] = INVALID;
-    }
-  }
-
-  /** Forgets the page of an address, of whatever size it is. */
-  flushPage(low: number, high: number): void {
-    const at = low >>> 10 & TLB_WORDS * (TLB_ENTRIES - 1);
-    this.loads[at] = this.stores[at] = INVALID;
-    for (const [bits, pages] of this.#large) {
-      if (!pages.has(largePage(low, high, bits))) continue;
-      // Others of that size go, too: there are few.
-      for (const filled of this.#filled) {
-        if (this.loads[filled + 3]! >> 1 === bits) this.loads[filled] = INVALID;
-        if (this.stores[filled + 3]! >> 1 === bits) this.stores[filled] = INVALID;
-      }
-    }
+    this.buffers = new TranslationBuffers(hart.memory.ram, hart.xlen);
   }
 
   /** Privilege level at which loads and stores are made. */
@@ -128,18 +71,23 @@ export class Translation {
    * remembered for generated code. Raises page faults and access faults.
    */
   translate(low: number, high: number, size: number, access: number): number {
-    const hart = this.#hart, privilege = access === EXECUTE ? hart.privilege : this.dataPrivilege;
-    this.#kind = 0;
-    this.#permissions = READ | WRITE;
-    const page = this.isVirtual(privilege)
-      ? this.#walk(low, high, access, privilege)
-      : (high >>> 0) * 2 ** 32 + ((low & -4096) >>> 0);
+    const hart = this.#hart, privilege = access === EXECUTE ? hart.privilege : this.dataPrivilege, { buffers } = this;
+    const known = buffers.find(low, high, privilege, access);
+    if (known >= 0) {
+      this.#kind = buffers.kind;
+      return known + (low & 4095);
+    }
+    const page = this.#page(low, high, access, privilege);
     const physical = page + (low & 4095);
-    const allowed = hart.pmp.page(page, privilege);
+    const allowed = hart.hasPmp ? hart.pmp.page(page, privilege) : READ | WRITE | EXECUTE;
     const refused = allowed === MIXED ? !hart.pmp.allows(physical, size, access, privilege) : (access & ~allowed) !== 0;
-    if (refused && hart.hasPmp) raise(ACCESS_FAULT.get(access)!, low, high);
-    if (access !== EXECUTE && (allowed !== MIXED || !hart.hasPmp)) {
-      this.#remember(low, high, page, hart.hasPmp ? allowed & this.#permissions : this.#permissions);
+    if (refused) raise(ACCESS_FAULT.get(access)!, low, high);
+    if (allowed === MIXED) return physical;
+    buffers.remember(low, high, privilege, access, page, this.#kind);
+    if (access !== EXECUTE) {
+      const rights = allowed & this.#permissions, offset = page - hart.memory.ram.base;
+      if (hart.watchpoints?.mayRemember(low, high, offset) === false) return physical;
+      buffers.fill(low, high, privilege, offset, this.#kind, (rights & READ) !== 0, (rights & WRITE) !== 0);
     }
     return physical;
   }
@@ -158,26 +106,51 @@ export class Translation {
     }
   }
 
-  #remember(low: number, high: number, page: number, permissions: number): void {
-    const { ram } = this.#hart.memory, offset = page - ram.base;
-    if (offset < 0 || offset >= ram.size) return;
-    if (this.#hart.watchpoints?.mayRemember(low, high, offset) === false) return;
-    const at = low >>> 10 & TLB_WORDS * (TLB_ENTRIES - 1);
-    this.#filled.push(at);
-    const bits = this.#kind >> 1;
-    if (bits > 0) {
-      let pages = this.#large.get(bits);
-      if (pages === undefined) this.#large.set(bits, pages = new Set());
-      pages.add(largePage(low, high, bits));
+  /**
+   * Physical page that instructions are fetched from at a privilege level; -1 where a fetch would fault, or first had to set a
+   * bit of the page-table entry, or where not all of the page is protected alike. Changes nothing.
+   */
+  fetchPage(low: number, high: number, privilege: number): number {
+    const hart = this.#hart;
+    this.#probing = true;
+    try {
+      const page = this.#page(low, high, EXECUTE, privilege);
+      if (!hart.hasPmp) return page;
+      const allowed = hart.pmp.page(page, privilege);
+      return allowed === MIXED || (EXECUTE & ~allowed) !== 0 ? -1 : page;
+    } catch (e) {
+      if (e instanceof Exception) return -1;
+      throw e;
+    } finally {
+      this.#probing = false;
     }
-    if (this.#filled.length > 2 * MOST_LISTED) this.#filled = [...new Set(this.#filled)];
-    for (const [buffer, right] of [[this.loads, READ], [this.stores, WRITE]] as const) {
-      if ((permissions & right) === 0) continue;
-      buffer[at] = low & -4096;
-      buffer[at + 1] = high;
-      buffer[at + 2] = offset - (low & -4096);
-      buffer[at + 3] = this.#kind;
-    }
+  }
+
+  /** log2 of the 4 KiB pages that the page-table entry of the last translation maps. */
+  get pageBits(): number {
+    return this.#kind >> 1;
+  }
+
+  #page(low: number, high: number, access: number, privilege: number): number {
+    this.#kind = 0;
+    this.#permissions = READ | WRITE;
+    return this.isVirtual(privilege)
+      ? this.#walk(low, high, access, privilege)
+      : (high >>> 0) * 2 ** 32 + ((low & -4096) >>> 0);
+  }
+
+  /** Whether a word of memory is in RAM with no device over it. */
+  #isPlain(physical: number): boolean {
+    const { ram } = this.#hart.memory, offset = physical - ram.base;
+    return offset >= 0 && offset < ram.size && (ram.lines[offset >>> LINE_SHIFT]! & WATCH.device) === 0;
+  }
+
+  /** A page-table entry: low half, with the high half in HIGH[0]. */
+  #entry(physical: number, size: number): number {
+    const { memory } = this.#hart, { ram } = memory, word = (physical - ram.base) / 4;
+    if (!this.#isPlain(physical)) return memory.read(physical, size);
+    HIGH[0] = size === 8 ? ram.i32[word + 1]! : 0;
+    return ram.i32[word]!;
   }
 
   /** Walks the page table; gives the physical address of the page. */
@@ -185,7 +158,8 @@ export class Translation {
     const hart = this.#hart, { csrs, memory, xlen } = hart, narrow = xlen === 32;
     const satpLow = csrs[2 * CSR.satp]!, satpHigh = csrs[2 * CSR.satp + 1]!;
     const status = csrs[2 * CSR.mstatus]!, environment = csrs[2 * CSR.menvcfg + 1]!;
-    const fault = () => raise(PAGE_FAULT.get(access) ?? 0, low, high);
+    const fault = () => raise(PAGE_FAULT.get(access) ?? CAUSE.loadPage, low, high);
+    const refuse = () => raise(ACCESS_FAULT.get(access) ?? CAUSE.loadAccess, low, high);
     const levels = narrow ? 2 : LEVELS[satpHigh >>> 28]!;
     const bits = narrow ? 10 : 9, pteSize = narrow ? 4 : 8;
     // The virtual page number: up to 52 bits.
@@ -199,10 +173,10 @@ export class Translation {
     for (let level = levels - 1; level >= 0; level--) {
       const span = 2 ** (bits * level);
       const at = table * 4096 + Math.floor(vpn / span) % 2 ** bits * pteSize;
-      if (!memory.isRam(at, pteSize) || !this.#tableAllowed(at, pteSize, access && READ)) {
-        raise(ACCESS_FAULT.get(access) ?? 0, low, high);
+      if (!(this.#isPlain(at) || memory.isRam(at, pteSize)) || !this.#tableAllowed(at, pteSize, access && READ)) {
+        refuse();
       }
-      const pte = memory.read(at, pteSize), pteHigh = narrow ? 0 : HIGH[0]!;
+      const pte = this.#entry(at, pteSize), pteHigh = narrow ? 0 : HIGH[0]!;
       if ((pte & PTE.V) === 0 || (pte & (PTE.R | PTE.W)) === PTE.W || (pteHigh & PTE_RESERVED_HIGH) !== 0) fault();
       const memoryType = pteHigh >>> PBMT_SHIFT & 3, napot = (pteHigh & PTE_N) !== 0;
       if (memoryType !== 0 && (memoryType === 3 || (environment & MENVCFG_HIGH.PBMTE) === 0)) fault();
@@ -222,8 +196,8 @@ export class Translation {
       const wanted = access === PROBE ? 0 : PTE.A | (access === WRITE ? PTE.D : 0);
       let now = pte;
       if ((pte & wanted) !== wanted) {
-        if ((environment & MENVCFG_HIGH.ADUE) === 0) fault();
-        if (!this.#tableAllowed(at, pteSize, WRITE)) raise(ACCESS_FAULT.get(access)!, low, high);
+        if ((environment & MENVCFG_HIGH.ADUE) === 0 || this.#probing) fault();
+        if (!this.#tableAllowed(at, pteSize, WRITE)) refuse();
         now = pte | wanted;
         memory.write(at, pteSize, now, pteHigh);
       }

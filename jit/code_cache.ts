@@ -1,13 +1,19 @@
-// The cache of compiled regions: finds the one of an address, compiles what has become hot, drops what was overwritten.
+// The cache of compiled regions of 4 GiB of virtual addresses at one privilege level: finds the one of an address, compiles
+// what has become hot, knows which of them the present page tables lead to.
 
-import type { Decoder } from "../isa/decode.ts";
 import { type Count, REMAINING } from "../hart/counter.ts";
-import { LINE_SHIFT, type PhysicalMemory, WATCH } from "../hart/memory.ts";
-import type { AddressSet } from "./breakpoints.ts";
-import { type Region, RegionBuilder, type RegionInstruction, type RegionLimits, type RegisterSet } from "./region.ts";
+import type { CodeIndex } from "./code_index.ts";
 import type { Assumption } from "./facts.ts";
 import { MemoryAccess } from "./memory_access.ts";
-import { type CompilerStatistics, noStatistics } from "./statistics.ts";
+import {
+  type CodeSource,
+  physicalAddress,
+  type Region,
+  RegionBuilder,
+  type RegionInstruction,
+  type RegionLimits,
+  type RegisterSet,
+} from "./region.ts";
 import { RegionEmitter, type RegionEmitterOptions, type RegionText } from "./region_emitter.ts";
 
 /** Settings of the compiler, as `-accel jit,…` gives them. */
@@ -38,14 +44,19 @@ export interface Cell {
   calls: number;
   /** How often `run` refused because an assumption was wrong. */
   refusals: number;
-  /** The region that is compiled. */
+  /** The region that runs. */
   region: CompiledRegion | null;
+  /** All that were compiled for the address: it may lie in different physical pages at different times. */
+  compiled: readonly CompiledRegion[];
 }
 
 /** A region in the cache. */
-interface CompiledRegion {
+export interface CompiledRegion {
+  readonly cache: CodeCache;
   readonly cell: Cell;
   readonly region: Region;
+  readonly run: (depth: number) => number;
+  readonly need: number;
   readonly lines: readonly number[];
   readonly reason: CompileReason;
   /** Whether it ends where other regions begin, as a side way does. */
@@ -93,59 +104,51 @@ const CALL_THRESHOLD = 16;
 /** After how many refusals nothing is assumed any more. */
 const MOST_REFUSALS = 3;
 
+/** Most regions for the same virtual address. */
+const MOST_VARIANTS = 8;
+
 /** What generated functions are made with. */
 export type MakeFunction = (text: string, cells: readonly Cell[]) => (depth: number) => number;
 
-/** The regions of one hart's address space. */
+/** What a cache is for. */
+export interface CodeCacheOptions extends CodeSource {
+  readonly index: CodeIndex;
+  readonly count: Count;
+  /** The integer registers. */
+  readonly x: Int32Array;
+  /** High half of all addresses. */
+  readonly high: number;
+  /** Whether addresses are physical. */
+  readonly access: "bare" | "translated";
+}
+
+/** The compiled code of 4 GiB of addresses of one hart. */
 export class CodeCache {
-  readonly options: CompilerOptions;
-  readonly statistics: CompilerStatistics = noStatistics();
   /** Direct-mapped look-up of cells by address, used by generated code. */
-  readonly table: Cell[] = [];
+  readonly table: Cell[];
+  /** Makes functions; to be set before anything is compiled. */
+  make: MakeFunction = () => () => 1;
+  /** Called when a region was compiled or dropped, with the physical address of its entry. */
+  onChange: (physical: number, compiled: boolean) => void = () => {};
+  readonly #parts: CodeCacheOptions;
   readonly #cells = new Map<number, Cell>();
-  readonly #byLine = new Map<number, Set<CompiledRegion>>();
   /** How often the region of an address was dropped, and at which count of instructions lately. */
   readonly #drops = new Map<number, { times: number; last: number }>();
   readonly #builder: RegionBuilder;
-  readonly #memory: PhysicalMemory;
-  readonly #count: Count;
-  readonly #x: Int32Array;
-  readonly #access: MemoryAccess;
-  readonly #make: MakeFunction;
-  readonly #xlen: 32 | 64;
-  readonly #compressed: boolean;
+  readonly #facts: MemoryAccess;
   readonly #none: Cell;
-  #instructions = 0;
+  /** Cells whose regions run since the page tables changed. */
+  readonly #active = new Set<Cell>();
   /** Regions. */
   #compiled = 0;
-  /** Called when a region was compiled or dropped, so that the interpreter enters or avoids it. */
-  onChange: (cell: Cell) => void = () => {};
-  /** Called after a region was compiled, for who wants to look at it. */
-  onCompile: (made: Compilation) => void = () => {};
-  /** Milliseconds of any clock, for the statistics; nothing else depends on it. */
-  stopwatch: () => number = () => 0;
 
-  constructor(
-    decoder: Decoder,
-    memory: PhysicalMemory,
-    count: Count,
-    x: Int32Array,
-    options: CompilerOptions,
-    make: MakeFunction,
-    breakpoints: AddressSet,
-    wasExecuted: (pc: number, high: number) => boolean,
-  ) {
-    this.options = options;
-    this.#xlen = decoder.xlen;
-    this.#compressed = decoder.compressed;
-    this.#memory = memory;
-    this.#count = count;
-    this.#x = x;
-    this.#access = new MemoryAccess(memory.ram.base, memory.ram.size, decoder.xlen);
-    this.#make = make;
+  constructor(parts: CodeCacheOptions) {
+    this.#parts = parts;
+    const { options } = parts.index, { base, size } = parts.memory.ram;
+    this.#facts = new MemoryAccess(base, size, parts.decoder.xlen);
     const limits: RegionLimits = { instructions: options.regionInstructions, blocks: options.regionBlocks };
-    this.#builder = new RegionBuilder(decoder, memory, limits, breakpoints, wasExecuted);
-    this.#none = { pc: 1, run: () => 1, need: Infinity, calls: 0, unassumed: 0, refusals: 0, region: null };
+    this.#builder = new RegionBuilder(parts, limits);
+    this.#none = newCell(1);
     this.table = new Array(4096).fill(this.#none);
   }
 
@@ -153,8 +156,8 @@ export class CodeCache {
   cell(pc: number): Cell {
     let cell = this.#cells.get(pc);
     if (cell === undefined) {
-      cell = { pc, run: () => pc, need: Infinity, calls: 0, unassumed: 0, refusals: 0, region: null };
-      this.#uncompiled(cell);
+      cell = newCell(pc);
+      this.#deactivate(cell);
       this.#cells.set(pc, cell);
     }
     return cell;
@@ -162,7 +165,7 @@ export class CodeCache {
 
   /** A guest may jump to ever new addresses. Regions that call one of those forgotten reach it through the executor. */
   #forgetIdleCells(): void {
-    for (const [pc, cell] of this.#cells) if (cell.region === null) this.#cells.delete(pc);
+    for (const [pc, cell] of this.#cells) if (cell.compiled.length === 0) this.#cells.delete(pc);
     this.table.fill(this.#none);
     this.#drops.clear();
   }
@@ -173,21 +176,60 @@ export class CodeCache {
     return this.table[pc >>> 1 & 4095] = this.cell(pc);
   }
 
-  #uncompiled(cell: Cell): void {
+  /** The cell of an address, with its region if there is one for the page that the address leads to now. */
+  find(pc: number): Cell {
+    let cell = this.table[pc >>> 1 & 4095]!;
+    if (cell.pc !== pc) cell = this.lookUp(pc);
+    if (cell.region === null && cell.compiled.length > 0) this.#activate(cell);
+    return cell;
+  }
+
+  /** Lets the region run that was compiled from the pages that the cell's address leads to now; false if there is none. */
+  #activate(cell: Cell): boolean {
+    const { pageOf, high } = this.#parts;
+    for (const compiled of cell.compiled) {
+      let good = true;
+      for (const [page, physical] of compiled.region.pages) if (pageOf(page, high) !== physical) good = false;
+      if (!good) continue;
+      cell.region = compiled;
+      cell.run = compiled.run;
+      cell.need = compiled.need;
+      if (this.#parts.access === "translated") this.#active.add(cell);
+      return true;
+    }
+    return false;
+  }
+
+  #deactivate(cell: Cell): void {
+    const { count, index } = this.#parts;
     cell.region = null;
     cell.need = Infinity;
-    cell.run = () => {
+    cell.run = (depth) => {
+      if (cell.compiled.length > 0 && this.#activate(cell)) {
+        return count.state[REMAINING]! >= cell.need ? cell.run(depth) : cell.pc;
+      }
       // Its caller is hot. The first times the interpreter runs it, to see which of its code is executed, and the caller's
       // frame is given up.
-      this.statistics.callsNotCompiled++;
-      if (++cell.calls < CALL_THRESHOLD) return cell.pc;
-      cell.calls = 0;
-      const { flushes } = this.statistics;
-      this.compile(cell.pc, 0, "called");
+      const { statistics } = index, { flushes } = statistics;
+      statistics.callsNotCompiled++;
+      this.missed(cell, "called");
       // Nobody watches the code of the functions that are running now: they must end soon.
-      if (this.statistics.flushes !== flushes) this.#count.stop();
+      if (statistics.flushes !== flushes) count.stop();
       return cell.pc;
     };
+  }
+
+  /** Counts that a cell's address was come to with nothing compiled; compiles it in the end. */
+  missed(cell: Cell, reason: CompileReason): void {
+    if (++cell.calls < CALL_THRESHOLD) return;
+    cell.calls = 0;
+    this.compile(cell.pc, reason);
+  }
+
+  /** To be called when the page tables changed: what is compiled runs again once it is known that its pages are the same. */
+  forgetPages(): void {
+    for (const cell of this.#active) this.#deactivate(cell);
+    this.#active.clear();
   }
 
   #look({ region, reason, assumptions }: Omit<Compilation, "drops" | "text">): Compilation {
@@ -198,37 +240,39 @@ export class CodeCache {
 
   /** The regions in the cache, in the order of their entries. */
   compilations(): Compilation[] {
-    const regions = [...this.#cells.values()].flatMap(({ region }) => region ?? []);
+    const regions = [...this.#cells.values()].flatMap(({ compiled }) => compiled);
     regions.sort((a, b) => (a.cell.pc >>> 0) - (b.cell.pc >>> 0));
     return regions.map((region) => this.#look(region));
   }
 
   /** The region that would be compiled now at an address; null if that cannot be. */
-  proposal(pc: number, high: number): Compilation | null {
-    const region = this.#builder.build(pc, high), assumptions = new Map<number, Assumption>();
+  proposal(pc: number): Compilation | null {
+    const region = this.#builder.build(pc, this.#parts.high), assumptions = new Map<number, Assumption>();
     if (region === null) return null;
     this.#emit(region, { assume: this.#assume(0, assumptions) });
     return this.#look({ region, reason: null, assumptions });
   }
 
   #emit(region: Region, more: Pick<RegionEmitterOptions, "assume" | "comment">): RegionText {
-    const { base, size } = this.#memory.ram;
+    const { decoder, memory, access } = this.#parts, { base, size } = memory.ram;
     return new RegionEmitter(region, {
-      xlen: this.#xlen,
-      compressed: this.#compressed,
+      xlen: decoder.xlen,
+      compressed: decoder.compressed,
       ramBase: base,
       ramSize: size,
+      memory: access,
       ...more,
     }).build();
   }
 
   /** How the value of a register is now. */
   #observe(n: number): Assumption | undefined {
-    if (this.#xlen === 32) return undefined;
-    const low = this.#x[2 * n]!, high = this.#x[2 * n + 1]!;
+    const { decoder, access, x } = this.#parts;
+    if (decoder.xlen === 32) return undefined;
+    const low = x[2 * n]!, high = x[2 * n + 1]!;
     if (high === low >> 31) return "signed";
     if (high !== 0) return undefined;
-    return this.#access.isInside(low) ? "memory" : "zero";
+    return access === "bare" && this.#facts.isInside(low) ? "memory" : "zero";
   }
 
   /** Assumes of registers what holds now, except of those of a set, and notes it. */
@@ -248,52 +292,44 @@ export class CodeCache {
     const before = cell.region;
     if (before === null || before.assumptions.size === 0) return;
     cell.refusals++;
-    this.statistics.refusals++;
+    this.#parts.index.statistics.refusals++;
     for (let n = 1; n < 32; n++) {
       if (before.assumptions.has(n) && this.#observe(n) !== before.assumptions.get(n)) cell.unassumed |= 1 << n;
     }
     if (cell.refusals >= MOST_REFUSALS) cell.unassumed = -1;
     this.#remove(before);
-    this.compile(cell.pc, 0, "refused", before.joins);
+    this.compile(cell.pc, "refused", before.joins);
   }
 
-  /** Compiles the region at an address. False if it cannot be, or was overwritten too often to be worth it. */
-  compile(pc: number, high: number, reason: CompileReason, joins = reason === "exit"): boolean {
-    if ((this.#cells.get(pc)?.region ?? null) !== null) return true;
-    if (high !== 0 || this.#isRewritten(pc)) return false;
-    const start = this.stopwatch();
-    const made = this.#compile(pc, high, reason, joins);
-    this.statistics.milliseconds += this.stopwatch() - start;
-    if (made !== null) this.onCompile(this.#look(made));
-    return made !== null;
+  /** Compiles the region at an address, unless it cannot be, or was overwritten too often to be worth it. */
+  compile(pc: number, reason: CompileReason, joins = reason === "exit"): void {
+    if (this.find(pc).region !== null || this.#isRewritten(pc)) return;
+    const { index } = this.#parts, start = index.stopwatch();
+    const made = this.#compile(pc, reason, joins);
+    index.statistics.milliseconds += index.stopwatch() - start;
+    if (made !== null) index.onCompile(this.#look(made));
   }
 
-  #compile(pc: number, high: number, reason: CompileReason, joins: boolean): CompiledRegion | null {
+  #compile(pc: number, reason: CompileReason, joins: boolean): CompiledRegion | null {
+    const { index, high } = this.#parts, { statistics } = index;
     const region = this.#builder.build(pc, high, joins ? (to) => this.#cells.get(to)?.region != null : undefined);
     if (region === null) return null;
-    if (this.#instructions + region.size > this.options.cacheInstructions) this.flush();
-    const cell = this.cell(pc);
-    const assumptions = new Map<number, Assumption>();
-    const assume = this.#assume(cell.unassumed, assumptions);
-    const { text, cells, need } = this.#emit(region, { assume });
-    cell.run = this.#make(text, cells.map((to) => this.cell(to)));
-    cell.need = need;
-    this.#showExit(cell);
-    const lines = this.#linesOf(region);
-    const compiled: CompiledRegion = { cell, region, lines, reason, joins, assumptions };
-    cell.region = compiled;
-    for (const line of lines) {
-      this.#memory.ram.lines[line]! |= WATCH.compiled;
-      let regions = this.#byLine.get(line);
-      if (regions === undefined) this.#byLine.set(line, regions = new Set());
-      regions.add(compiled);
-    }
-    this.#instructions += region.size;
+    index.reserve(region.size);
+    const cell = this.cell(pc), assumptions = new Map<number, Assumption>();
+    const { text, cells, need } = this.#emit(region, { assume: this.#assume(cell.unassumed, assumptions) });
+    const run = this.make(text, cells.map((to) => this.cell(to)));
+    this.#showExit(run);
+    const lines = index.linesOf(region);
+    const compiled: CompiledRegion = { cache: this, cell, region, run, need, lines, reason, joins, assumptions };
+    if (cell.compiled.length >= MOST_VARIANTS) this.#remove(cell.compiled.at(-1)!);
+    cell.compiled = [compiled, ...cell.compiled];
+    index.add(compiled);
     this.#compiled++;
-    this.statistics.regions++;
-    this.statistics.instructions += region.size;
-    this.statistics.textLength += text.length;
-    this.onChange(cell);
+    this.#activate(cell);
+    statistics.regions++;
+    statistics.instructions += region.size;
+    statistics.textLength += text.length;
+    this.onChange(physicalAddress(region, pc), true);
     return compiled;
   }
 
@@ -301,99 +337,52 @@ export class CodeCache {
    * Takes the rare exit a few times, with no instructions left: V8 needs to have seen it, or it would throw away the optimised
    * function when that exit is taken for the first time.
    */
-  #showExit(cell: Cell): void {
-    const { state } = this.#count, remaining = state[REMAINING]!;
+  #showExit(run: (depth: number) => number): void {
+    const { state } = this.#parts.count, remaining = state[REMAINING]!;
     state[REMAINING] = 0;
-    for (let k = 0; k < 12; k++) cell.run(0);
+    for (let k = 0; k < 12; k++) run(0);
     state[REMAINING] = remaining;
-  }
-
-  #linesOf(region: Region): number[] {
-    const { base } = this.#memory.ram, lines = new Set<number>();
-    for (const block of region.blocks) {
-      for (const { pc, length } of block.instructions) {
-        lines.add(((pc >>> 0) - base) >>> LINE_SHIFT);
-        lines.add(((pc >>> 0) + length - 1 - base) >>> LINE_SHIFT);
-      }
-    }
-    return [...lines];
-  }
-
-  /** Drops the regions that hold any of `length` bytes from `offset` in RAM; true if there were any. */
-  invalidate(offset: number, length: number): boolean {
-    const { lines, base } = this.#memory.ram;
-    let dropped = false;
-    const last = (offset + length - 1) >>> LINE_SHIFT;
-    for (let line = offset >>> LINE_SHIFT; line <= last; line++) {
-      if ((lines[line]! & WATCH.compiled) === 0) continue;
-      for (const compiled of this.#byLine.get(line) ?? []) {
-        // A line also holds data: only writes to the instructions themselves matter.
-        if (!overlaps(compiled.region, base + offset, length)) continue;
-        this.#drop(compiled);
-        dropped = true;
-      }
-    }
-    return dropped;
   }
 
   /** Whether the code at an address is overwritten too often to be worth compiling. */
   #isRewritten(pc: number): boolean {
     const drops = this.#drops.get(pc);
     return drops !== undefined && drops.times >= MOST_DROPS &&
-      this.#count.instructions() - drops.last <= DROPS_FORGOTTEN;
+      this.#parts.count.instructions() - drops.last <= DROPS_FORGOTTEN;
   }
 
-  #drop(compiled: CompiledRegion): void {
-    const { cell } = compiled, now = this.#count.instructions(), before = this.#drops.get(cell.pc);
+  /** Drops a region, since it was overwritten. */
+  drop(compiled: CompiledRegion): void {
+    const { count, index } = this.#parts, { cell } = compiled;
+    const now = count.instructions(), before = this.#drops.get(cell.pc);
     const again = before !== undefined && now - before.last <= DROPS_FORGOTTEN;
     this.#drops.set(cell.pc, { times: again ? before.times + 1 : 1, last: now });
     this.#remove(compiled);
-    this.statistics.dropped++;
-    this.onChange(cell);
+    index.statistics.dropped++;
   }
 
-  /** Whether a region holds instructions of a line of RAM. */
-  holds(line: number): boolean {
-    return this.#byLine.has(line);
-  }
-
-  /** Lines stay marked until they are written (invalidation.ts): other harts' caches have the same mark. */
   #remove(compiled: CompiledRegion): void {
-    const { cell, lines, region } = compiled;
-    for (const line of lines) {
-      const regions = this.#byLine.get(line);
-      if (regions === undefined) continue;
-      regions.delete(compiled);
-      if (regions.size === 0) this.#byLine.delete(line);
-    }
-    this.#instructions -= region.size;
+    const { cell, region } = compiled;
+    this.#parts.index.remove(compiled);
     this.#compiled--;
-    this.#uncompiled(cell);
+    cell.compiled = cell.compiled.filter((other) => other !== compiled);
+    if (cell.region === compiled) {
+      this.#active.delete(cell);
+      this.#deactivate(cell);
+    }
+    this.onChange(physicalAddress(region, cell.pc), false);
   }
 
   /** Drops everything. */
-  flush(): void {
-    this.#byLine.clear();
-    for (const cell of this.#cells.values()) {
-      if (cell.region === null) continue;
-      this.#uncompiled(cell);
-      this.onChange(cell);
-    }
+  clear(): void {
+    for (const cell of this.#cells.values()) for (const compiled of cell.compiled) this.#remove(compiled);
     // Functions of other regions, still running perhaps, hold their cells: those stay good, only not compiled.
     this.#cells.clear();
     this.#drops.clear();
     this.table.fill(this.#none);
-    this.#instructions = this.#compiled = 0;
-    this.statistics.flushes++;
   }
 }
 
-function overlaps(region: Region, address: number, length: number): boolean {
-  for (const block of region.blocks) {
-    for (const i of block.instructions) {
-      const start = i.pc >>> 0;
-      if (start < address + length && address < start + i.length) return true;
-    }
-  }
-  return false;
+function newCell(pc: number): Cell {
+  return { pc, run: () => pc, need: Infinity, calls: 0, unassumed: 0, refusals: 0, region: null, compiled: [] };
 }

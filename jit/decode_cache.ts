@@ -73,7 +73,7 @@ export class DecodeCache {
   #float: (FloatOperands | undefined)[] = [];
   /** Physical addresses at which execution may stop. Flush the cache after a change. */
   breakpoints: AddressSet = new Set<number>();
-  /** Numbers of the compiled regions by the physical address at which they are entered. */
+  /** How many compiled regions are entered at a physical address. */
   readonly compiled = new Map<number, number>();
   /** Called when the pages are thrown away: whoever remembers records must forget them. */
   onFlush: () => void = () => {};
@@ -144,10 +144,8 @@ export class DecodeCache {
       this.operation[record] = CROSSING;
       return;
     }
-    const compiled = this.compiled.get(page.physical + 2 * slot);
-    if (compiled !== undefined) {
+    if (this.compiled.has(page.physical + 2 * slot)) {
       this.operation[record] = COMPILED;
-      this.immediate[record] = compiled;
       return;
     }
     if (!isCompressed(low)) {

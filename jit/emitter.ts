@@ -172,7 +172,7 @@ export abstract class Emitter {
   }
 
   /** A fresh temporary's name. */
-  protected fresh(): Expression {
+  fresh(): Expression {
     const name = primary(`t${this.#temps++}`);
     if (this.#temps > this.maxTemps) this.maxTemps = this.#temps;
     return name;

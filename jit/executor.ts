@@ -10,9 +10,12 @@ import type { Hart } from "../hart/hart.ts";
 import { AMO, LoadStoreUnit } from "../hart/load_store_unit.ts";
 import { WATCH } from "../hart/memory.ts";
 import { EXECUTE, MIXED } from "../hart/pmp.ts";
+import { LargePages, tlbBase, TranslationBuffers } from "../hart/tlb.ts";
 import { CAUSE, Exception, INTERPRET, raise } from "../hart/trap.ts";
 import { type BreakpointAddress, Breakpoints } from "./breakpoints.ts";
-import { type Cell, CodeCache, type Compilation, type CompilerOptions } from "./code_cache.ts";
+import type { Cell, Compilation, CompilerOptions } from "./code_cache.ts";
+import { CodeIndex } from "./code_index.ts";
+import { CodeSpace, physicalPage } from "./code_space.ts";
 import { ELSEWHERE, SHORT_INSTRUCTION } from "./region_emitter.ts";
 import { BREAKPOINT, COMPILED, CROSSING, DecodeCache, FIRST_OPERATION, ILLEGAL, PAGE_END } from "./decode_cache.ts";
 import {
@@ -33,6 +36,9 @@ const PAGE_TABLE = 1024;
 /** Pages of decoded instructions: physical ones, and those reached through virtual addresses, of which there are more. */
 const BARE_PAGES = 1024, TRANSLATED_PAGES = 2048;
 
+/** Most combinations of a privilege level and the upper half of addresses for which there is compiled code. */
+const MOST_SPACES = 64;
+
 /** Thrown by slow paths of compiled code when the executor must look at something after the instruction. */
 const LEAVE = new Error("leave compiled code");
 
@@ -49,19 +55,21 @@ export class Executor {
   #state: Int32Array;
   #interpret: (record: number) => number;
   #handlers: Handler[] = [];
-  // Virtual page (bit 0 says that the entry is valid) to first record.
+  // Virtual page (bit 0 says that the entry is valid, the next two at which privilege level) to first record.
   #pageLow = new Int32Array(PAGE_TABLE);
   #pageHigh = new Int32Array(PAGE_TABLE);
   #pageBase = new Int32Array(PAGE_TABLE);
+  readonly #largePages = new LargePages();
   /** Compiled regions; null if everything is interpreted. */
-  readonly code: CodeCache | null = null;
+  readonly code: CodeIndex | null;
+  /** The caches of compiled code by high half of addresses and privilege level. */
+  readonly #spaces = new Map<number, CodeSpace>();
+  /** The one that was used last. */
+  #space: CodeSpace | null = null;
   #options: InterpreterOptions;
   #unit: LoadStoreUnit;
   /** How often each record was jumped to. */
   #heat: Uint16Array;
-  /** Cells by the number that a record of a compiled region holds. */
-  #cells: (Cell | undefined)[] = [];
-  #freeNumbers: number[] = [];
   #callDepth = 0;
   readonly #breakpoints: Breakpoints;
   #passBreakpoint = false;
@@ -72,17 +80,15 @@ export class Executor {
   #isTranslated: boolean;
 
   /**
-   * `options`: how to compile; null to interpret everything. `memory`: "bare" for the executor of a hart; it makes another one
-   * for what is "translated", which shares its breakpoints.
+   * `options`: how to compile; null to interpret everything. `bare`: the executor of the hart while addresses are physical, which
+   * makes this one for when they are not; null for that one itself. They share
+   * their breakpoints.
    */
-  constructor(
-    hart: Hart,
-    options: CompilerOptions | null,
-    memory: "bare" | "translated" = "bare",
-    breakpoints: Breakpoints = new Breakpoints(),
-  ) {
+  constructor(hart: Hart, options: CompilerOptions | null, bare: Executor | null = null) {
+    const memory = bare === null ? "bare" : "translated";
     this.hart = hart;
-    this.#breakpoints = breakpoints;
+    this.code = bare?.code ?? (options === null ? null : new CodeIndex(options, hart.memory.ram, hart.count));
+    this.#breakpoints = bare === null ? new Breakpoints() : bare.#breakpoints;
     this.#isTranslated = memory === "translated";
     this.#state = hart.count.state;
     this.decoder = new Decoder(hart.xlen, hart.extensions);
@@ -93,13 +99,13 @@ export class Executor {
       this.#isTranslated ? TRANSLATED_PAGES : BARE_PAGES,
       this.#isTranslated ? WATCH.decodedVirtual : WATCH.decoded,
     );
-    this.cache.breakpoints = breakpoints[memory];
+    this.cache.breakpoints = this.#breakpoints[memory];
     this.#heat = new Uint16Array(options === null ? 1 : this.cache.operation.length);
     this.cache.onFlush = () => {
       this.#heat.fill(0);
       this.forgetPages();
     };
-    if (this.#isTranslated) hart.onFetchChange = () => this.forgetPages();
+    if (this.#isTranslated) hart.onFetchChange = (low, high) => this.#fetchChanged(low, high);
     const { ram } = hart.memory, unit = this.#unit = new LoadStoreUnit(hart);
     this.#options = {
       xlen: hart.xlen,
@@ -137,8 +143,9 @@ export class Executor {
       I32: ram.i32,
       F64: ram.f64,
       LINES: ram.lines,
-      LOADS: hart.translation.loads,
-      STORES: hart.translation.stores,
+      LOADS: hart.translation.buffers.loads,
+      STORES: hart.translation.buffers.stores,
+      ACCESS: hart.access,
       HANDLERS: this.#handlers,
       fill: (record: number) => this.cache.fill(record),
       enter: (low: number, high: number) => this.enter(low, high),
@@ -149,22 +156,7 @@ export class Executor {
       slowStore: this.#slowStore,
       caught: (e: unknown) => this.#caught(e),
     };
-    if (options !== null) {
-      this.#callDepth = options.callDepth;
-      this.code = new CodeCache(
-        this.decoder,
-        hart.memory,
-        hart.count,
-        hart.x,
-        options,
-        (text, cells) => this.#compile(text, cells) as (depth: number) => number,
-        this.cache.breakpoints,
-        (pc, high) => this.cache.wasExecuted(this.#physicalPage(pc, high) + (pc & 4095)),
-      );
-      this.code.onChange = (cell) => this.#cellChanged(cell);
-      this.#environment["CELLS"] = this.code.table;
-      this.#environment["lookUp"] = (pc: number) => this.code!.lookUp(pc);
-    }
+    this.#callDepth = options?.callDepth ?? 0;
     for (let operation = 0; operation < FIRST_OPERATION + OPERATION_FORMS.length; operation++) {
       this.#handlers.push(this.#lazy(operation));
     }
@@ -187,13 +179,13 @@ export class Executor {
   }
 
   /** Makes a function of generated text, with the environment and the cells it calls as constants in its scope. */
-  #compile(text: string, cells: readonly Cell[] = []): unknown {
-    const names = Object.keys(this.#environment).join(", "), own = cells.map((_, k) => `c${k}`).join(", ");
+  #compile(text: string, cells: readonly Cell[] = [], environment = this.#environment): unknown {
+    const names = Object.keys(environment).join(", "), own = cells.map((_, k) => `c${k}`).join(", ");
     return new Function(
       "environment",
       "cells",
       `"use strict"; const { ${names} } = environment, [${own}] = cells;\nreturn ${text};`,
-    )(this.#environment, cells);
+    )(environment, cells);
   }
 
   /** A handler that is generated when it is first needed. */
@@ -209,20 +201,31 @@ export class Executor {
   /** Forgets which page of records belongs to which virtual page. */
   forgetPages(): void {
     this.#pageLow.fill(0);
+    this.#largePages.clear();
+  }
+
+  /** Forgets what virtual addresses of instructions lead to: all of them, or those in the page of an address. */
+  #fetchChanged(low?: number, high?: number): void {
+    if (low === undefined || high === undefined || this.#largePages.sizesAt(low, high).length > 0) this.forgetPages();
+    else {
+      const index = low >>> 12 & PAGE_TABLE - 1;
+      if (((this.#pageLow[index]! ^ low) & -4096) === 0) this.#pageLow[index] = 0;
+    }
+    for (const space of this.#spaces.values()) space.fetchChanged(low, high);
   }
 
   /** Finds the record of an address and makes its page the current one; -1 (with the hart's pc set) if it has none. */
   enter(low: number, high: number): number {
-    const index = low >>> 12 & PAGE_TABLE - 1;
+    const index = low >>> 12 & PAGE_TABLE - 1, key = low & -4096 | this.hart.privilege << 1 | 1;
     let base: number;
-    if (this.#pageLow[index] === (low & -4096 | 1) && this.#pageHigh[index] === high) base = this.#pageBase[index]!;
+    if (this.#pageLow[index] === key && this.#pageHigh[index] === high) base = this.#pageBase[index]!;
     else {
-      base = this.#isTranslated ? this.#translatedPage(low, high) : this.cache.pageAt(this.#physicalPage(low, high));
+      base = this.#isTranslated ? this.#translatedPage(low, high) : this.cache.pageAt(physicalPage(low, high));
       if (base < 0) {
         this.hart.setPc(low, high);
         return -1;
       }
-      this.#pageLow[index] = low & -4096 | 1;
+      this.#pageLow[index] = key;
       this.#pageHigh[index] = high;
       this.#pageBase[index] = base;
     }
@@ -241,6 +244,7 @@ export class Executor {
       if (e instanceof Exception) return -1;
       throw e;
     }
+    this.#largePages.add(low, high, hart.translation.pageBits);
     const page = physical - physical % 4096;
     return this.cache.pageAt(page, hart.hasPmp && hart.pmp.page(page, hart.privilege) === MIXED);
   }
@@ -248,11 +252,7 @@ export class Executor {
   /** Physical address of two bytes of an instruction. Raises what refuses the fetch. */
   #physicalHalf(low: number, high: number): number {
     if (this.#isTranslated) return this.hart.translation.translate(low, high, 2, EXECUTE);
-    return this.#physicalPage(low, high) + (low & 4095);
-  }
-
-  #physicalPage(low: number, high: number): number {
-    return (high >>> 0) * 4294967296 + ((low & -4096) >>> 0);
+    return physicalPage(low, high) + (low & 4095);
   }
 
   /** Goes on in the page that follows the current one; `record` is the current one's end. */
@@ -313,18 +313,62 @@ export class Executor {
 
   // Compiled code.
 
-  /** Enters, or stops entering, the region of a cell from the interpreter. */
-  #cellChanged(cell: Cell): void {
-    const physical = cell.pc >>> 0, known = this.cache.compiled.get(physical);
-    if (cell.region !== null) {
-      const number = known ?? this.#freeNumbers.pop() ?? this.#cells.length;
-      this.#cells[number] = cell;
-      this.cache.compiled.set(physical, number);
-    } else if (known !== undefined) {
-      this.cache.compiled.delete(physical);
-      this.#cells[known] = undefined;
-      this.#freeNumbers.push(known);
+  /** The compiled code for addresses with a high half at the present privilege level; null where there can be none. */
+  #spaceAt(high: number): CodeSpace | null {
+    const { hart } = this, { privilege } = hart, space = this.#space;
+    if (space !== null && space.high === high && (!this.#isTranslated || space.privilege === privilege)) {
+      return hart.access[0] === tlbBase(privilege) || !this.#isTranslated ? space : null;
     }
+    return this.#space = this.#findSpace(high, privilege);
+  }
+
+  #findSpace(high: number, privilege: number): CodeSpace | null {
+    if (this.code === null) return null;
+    const translated = this.#isTranslated;
+    // Compiled code is made for data of the same privilege level.
+    if (translated ? this.hart.access[0] !== tlbBase(privilege) : high !== 0) return null;
+    const key = (high >>> 0) * 4 + (translated ? privilege : 0);
+    let space = this.#spaces.get(key);
+    if (space === undefined) {
+      if (this.#spaces.size >= MOST_SPACES) {
+        this.code.flush();
+        for (const { cache } of this.#spaces.values()) this.code.caches.delete(cache);
+        this.#spaces.clear();
+      }
+      this.#spaces.set(key, space = this.#makeSpace(high, privilege));
+    }
+    return space;
+  }
+
+  #makeSpace(high: number, privilege: number): CodeSpace {
+    const { hart, cache: { breakpoints } } = this, { buffers } = hart.translation;
+    const space = new CodeSpace(hart, privilege, high, {
+      index: this.code!,
+      decoder: this.decoder,
+      memory: hart.memory,
+      count: hart.count,
+      x: hart.x,
+      access: this.#isTranslated ? "translated" : "bare",
+      breakpoints,
+      wasExecuted: (physical) => this.cache.wasExecuted(physical),
+    });
+    const environment = {
+      ...this.#environment,
+      CELLS: space.cache.table,
+      lookUp: (pc: number) => space.cache.lookUp(pc),
+      LOADS: TranslationBuffers.part(buffers.loads, privilege),
+      STORES: TranslationBuffers.part(buffers.stores, privilege),
+    };
+    space.cache.make = (text, cells) => this.#compile(text, cells, environment) as (depth: number) => number;
+    space.cache.onChange = (physical, compiled) => this.#codeChanged(physical, compiled);
+    return space;
+  }
+
+  /** Makes the interpreter look for compiled code at a physical address, or for none. */
+  #codeChanged(physical: number, isCompiled: boolean): void {
+    const { compiled } = this.cache, regions = (compiled.get(physical) ?? 0) + (isCompiled ? 1 : -1);
+    if (regions === 0) compiled.delete(physical);
+    else compiled.set(physical, regions);
     const record = this.cache.forget(physical);
     // What was dropped has to become hot again.
     if (record >= 0) this.#heat[record] = 0;
@@ -333,18 +377,23 @@ export class Executor {
   #becameHot(record: number): void {
     if (this.#unit.rehearsing) return;
     const state = this.#state;
-    this.code!.compile((state[PAGE_OFFSET]! + 2 * record) | 0, state[PC_HIGH]!, "hot");
+    this.#spaceAt(state[PC_HIGH]!)?.cache.compile((state[PAGE_OFFSET]! + 2 * record) | 0, "hot");
   }
 
   /** Runs the region that a record leads to, and those that follow it; gives the record where interpretation goes on. */
   #runCompiled(record: number): number {
-    const state = this.#state, code = this.code!;
-    const cell = this.#cells[this.cache.immediate[record]!]!;
-    if (state[REMAINING]! < cell.need) return this.#executeWord(record, this.#fetch(record));
-    const { statistics } = code, { exits } = statistics, { count } = this.hart, start = count.instructions();
+    const state = this.#state, code = this.#spaceAt(state[PC_HIGH]!)?.cache;
+    let pc = (state[PAGE_OFFSET]! + 2 * record) | 0;
+    if (code === undefined) return this.#executeWord(record, this.#fetch(record));
+    const cell = code.find(pc);
+    if (state[REMAINING]! < cell.need) {
+      // What is compiled here is for other virtual addresses, or another privilege level.
+      if (cell.region === null) code.missed(cell, "hot");
+      return this.#executeWord(record, this.#fetch(record));
+    }
+    const { statistics } = this.code!, { exits } = statistics, { count } = this.hart, start = count.instructions();
     const traps = exits.trap;
     statistics.entries++;
-    let pc = cell.pc;
     for (let next = cell;;) {
       const before = state[REMAINING]!;
       state[IN_REGION] = 1;
@@ -359,10 +408,9 @@ export class Executor {
         const at = state[RECORD] = this.enter(pc, state[PC_HIGH]!);
         return this.#executeWord(at, this.#fetch(at));
       }
-      next = code.table[pc >>> 1 & 4095]!;
-      if (next.pc !== pc) next = code.lookUp(pc);
+      next = code.find(pc);
       if (state[REMAINING]! < next.need) {
-        if (state[REMAINING]! < code.options.regionInstructions) exits.slice++;
+        if (state[REMAINING]! < this.code!.options.regionInstructions) exits.slice++;
         else exits.notCompiled++;
         break;
       }
@@ -377,7 +425,7 @@ export class Executor {
     }
     const after = this.enter(pc, state[PC_HIGH]!);
     if (after >= 0 && this.cache.operation[after] !== COMPILED && ++this.#heat[after]! === this.#options.threshold) {
-      code.compile(pc, state[PC_HIGH]!, "exit");
+      code.compile(pc, "exit");
     }
     return after;
   }
@@ -448,17 +496,18 @@ export class Executor {
   }
 
   /** The region whose entry is an address, or the one that would be compiled for it now; null if there can be none. */
-  explain(pc: number): Compilation | null {
-    if (this.code === null) return null;
-    return this.code.compilations().find(({ region }) => region.entry.pc === pc) ?? this.code.proposal(pc, 0);
+  explain(low: number, high: number): Compilation | null {
+    const known = this.code?.compilations().find(({ region }) => region.entry.pc === low && region.high === high);
+    if (known !== undefined) return known;
+    const executor = this.hart.bare ? this : this.#forTranslated();
+    return executor.#spaceAt(high)?.cache.proposal(low) ?? null;
   }
 
   /** Forgets decoded and compiled code of `length` bytes from `offset` in RAM. `invalidateCode` does it for all harts. */
   invalidate(offset: number, length: number): void {
     this.cache.invalidate(offset, length);
     this.#translated?.cache.invalidate(offset, length);
-    // Regions of the code that was overwritten may be running.
-    if (this.code?.invalidate(offset, length)) this.hart.count.stop();
+    this.code?.invalidate(offset, length);
   }
 
   /**
@@ -473,7 +522,7 @@ export class Executor {
         hart.takeInterrupt();
         if (hart.waiting) return false;
       }
-      const executor = hart.bare ? this : this.#translated ??= this.#forTranslated();
+      const executor = hart.bare ? this : this.#forTranslated();
       if (executor.#stretch()) return true;
     }
     return false;
@@ -486,7 +535,8 @@ export class Executor {
   }
 
   #forTranslated(): Executor {
-    const executor = new Executor(this.hart, null, "translated", this.#breakpoints);
+    if (this.#translated !== null) return this.#translated;
+    const executor = this.#translated = new Executor(this.hart, this.code?.options ?? null, this);
     executor.#pass(this.#passBreakpoint, this.#passLow);
     return executor;
   }

@@ -102,8 +102,10 @@ class HandlerEmitter extends Emitter {
       ? ""
       : `if ((HEAT[ip] = HEAT[ip] + 1 | 0) === ${options.threshold}) becameHot(ip); `;
     this.#aligned4 = !options.extensions.has("Zca");
-    const Access = options.memory === "bare" ? MemoryAccess : TranslatedAccess;
-    this.#memory = new Access(options.ramBase, options.ramSize, options.xlen);
+    const { ramBase, ramSize, xlen } = options;
+    this.#memory = options.memory === "bare"
+      ? new MemoryAccess(ramBase, ramSize, xlen)
+      : new TranslatedAccess(ramBase, ramSize, xlen, "ACCESS[0]");
   }
 
   /** A jump that traps, as its target is misaligned, must not write its link: where that may be, the link comes later. */

@@ -29,6 +29,8 @@ export interface ValueEmitter {
   narrow(v: Value): Expression;
   wide(v: Value): Pair;
   temp(e: Expression): Expression;
+  /** The name of a temporary that has no value yet. */
+  fresh(): Expression;
 }
 
 /** An address, ready to be used. */
@@ -63,15 +65,13 @@ export class MemoryAccess {
     }
     // A register plus a 12-bit immediate: if the register's high half is 0 and the low half of the sum lies in RAM, then
     // the sum did not carry, since RAM keeps away from both ends of the first 4 GiB (see `#limit`).
-    if (v.operation === "add" && v.a!.operation === "x" && v.uses < 2) {
+    if (this.isOffset(v)) {
       const a = emitter.wide(v.a!), immediate = emitter.wide(v.b!);
       const name = isSimple(a.low) ? a.low : emitter.temp(a.low);
       const sum = add(name, immediate.low);
       const offset = emitter.temp(this.#subtract(sum));
-      const low = this.#addBase(offset);
-      const carry = `(${inside(name, SHIFT)} >>> 0) + (${inside(immediate.low, SHIFT)} >>> 0) > 4294967295 ? 1 : 0`;
-      const fullHigh = `${inside(a.high, SUM)} + ${inside(immediate.high, SUM + 1)} + (${carry}) | 0`;
-      return { offset, high: a.zeroExtended ? null : a.high, low, fullHigh: { text: fullHigh, level: 7 } };
+      const low = this.#addBase(offset), fullHigh = this.highOfSum(name, a.high, immediate);
+      return { offset, high: a.zeroExtended ? null : a.high, low, fullHigh };
     }
     const pair = emitter.wide(v);
     const offset = emitter.temp(this.#subtract(pair.low));
@@ -81,6 +81,18 @@ export class MemoryAccess {
       low: this.#addBase(offset),
       fullHigh: pair.high,
     };
+  }
+
+  /** Whether an address is a register plus a 12-bit immediate that nothing else needs. */
+  protected isOffset(v: Value): boolean {
+    return v.operation === "add" && v.a!.operation === "x" && v.uses < 2 &&
+      (v.b!.operation === "const" || v.b!.operation === "field");
+  }
+
+  /** The high half of a sum. */
+  protected highOfSum(low: Expression, high: Expression, immediate: Pair): Expression {
+    const carry = `(${inside(low, SHIFT)} >>> 0) + (${inside(immediate.low, SHIFT)} >>> 0) > 4294967295 ? 1 : 0`;
+    return { text: `${inside(high, SUM)} + ${inside(immediate.high, SUM + 1)} + (${carry}) | 0`, level: 7 };
   }
 
   /** Offset in RAM of an address. Where RAM is aligned to its size, an exclusive or does it without overflow. */

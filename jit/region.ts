@@ -98,34 +98,53 @@ export interface Region {
   readonly size: number;
   /** All registers that it reads or writes. */
   readonly registers: RegisterSet;
+  /** The pages of its instructions: low half of the virtual address → physical address. */
+  readonly pages: ReadonlyMap<number, number>;
+}
+
+/** Physical address of a byte of a region. */
+export function physicalAddress(region: Region, pc: number): number {
+  return region.pages.get(pc & -4096)! + (pc & 4095);
+}
+
+/** What a region builder sees of the machine. */
+export interface CodeSource {
+  readonly decoder: Decoder;
+  readonly memory: PhysicalMemory;
+  /** Physical addresses of instructions that are left to the interpreter. */
+  readonly breakpoints: AddressSet;
+  /** Physical address of the page of an instruction (both multiples of 4096); -1 where it cannot be fetched. */
+  readonly pageOf: (low: number, high: number) => number;
+  /** Whether the interpreter has executed the instruction at a physical address. */
+  readonly wasExecuted: (physical: number) => boolean;
 }
 
 /** Reads code for region building. */
 export class RegionBuilder {
+  readonly #source: CodeSource;
   readonly #decoder: Decoder;
-  readonly #memory: PhysicalMemory;
   readonly #limits: RegionLimits;
-  /** Physical addresses of instructions that are left to the interpreter. */
-  readonly #breakpoints: AddressSet;
-  readonly #wasExecuted: (pc: number, high: number) => boolean;
 
-  constructor(
-    decoder: Decoder,
-    memory: PhysicalMemory,
-    limits: RegionLimits,
-    breakpoints: AddressSet,
-    wasExecuted: (pc: number, high: number) => boolean,
-  ) {
-    this.#wasExecuted = wasExecuted;
-    this.#breakpoints = breakpoints;
-    this.#decoder = decoder;
-    this.#memory = memory;
+  constructor(source: CodeSource, limits: RegionLimits) {
+    this.#source = source;
+    this.#decoder = source.decoder;
     this.#limits = limits;
+  }
+
+  /** Physical address of an instruction; -1 where it cannot be fetched. */
+  #physical(pc: number, high: number): number {
+    const page = this.#source.pageOf(pc & -4096, high);
+    return page < 0 ? -1 : page + (pc & 4095);
+  }
+
+  #wasExecuted(pc: number, high: number): boolean {
+    const physical = this.#physical(pc, high);
+    return physical >= 0 && this.#source.wasExecuted(physical);
   }
 
   /** The instruction at an address, or null if it cannot be compiled. */
   #read(pc: number, high: number): RegionInstruction | null {
-    if (this.#breakpoints.has((high >>> 0) * 4294967296 + (pc >>> 0))) return null;
+    if (this.#source.breakpoints.has(this.#physical(pc, high))) return null;
     const halfword = this.#halfword(pc, high);
     if (halfword < 0) return null;
     let word = halfword;
@@ -152,11 +171,12 @@ export class RegionBuilder {
   }
 
   #halfword(pc: number, high: number): number {
-    const physical = (high >>> 0) * 4294967296 + (pc >>> 0), page = physical - physical % 4096;
-    const memory = this.#memory.executable(page);
+    const page = this.#source.pageOf(pc & -4096, high);
+    if (page < 0) return -1;
+    const memory = this.#source.memory.executable(page);
     // Only RAM: what lies elsewhere runs once, at reset.
     if (memory === null || !memory.isRam) return -1;
-    const at = memory.offset + physical - page;
+    const at = memory.offset + (pc & 4095);
     return memory.bytes[at]! | memory.bytes[at + 1]! << 8;
   }
 
@@ -200,7 +220,7 @@ export class RegionBuilder {
     }
     const blocks = new Map<number, Block>();
     for (const pc of leaders) blocks.set(pc, this.#block(pc, leaders, scanned, at));
-    return finish(blocks, entryPc, high);
+    return finish(blocks, entryPc, high, this.#source.pageOf);
   }
 
   #block(
@@ -293,7 +313,7 @@ function successorsOf(t: Terminator): number[] {
   }
 }
 
-function finish(byPc: Map<number, Block>, entryPc: number, high: number): Region {
+function finish(byPc: Map<number, Block>, entryPc: number, high: number, pageOf: CodeSource["pageOf"]): Region {
   const entry = byPc.get(entryPc)!;
   for (const block of byPc.values()) {
     for (const pc of successorsOf(block.terminator)) {
@@ -313,6 +333,14 @@ function finish(byPc: Map<number, Block>, entryPc: number, high: number): Region
   lives(blocks);
   const reducible = dominators(blocks, entry);
   stretches(blocks);
+  const pages = new Map<number, number>();
+  for (const { instructions } of blocks) {
+    for (const { pc, length } of instructions) {
+      for (const page of [pc & -4096, (pc + length - 1) & -4096]) {
+        if (!pages.has(page)) pages.set(page, pageOf(page, high));
+      }
+    }
+  }
   return {
     entry,
     blocks,
@@ -320,6 +348,7 @@ function finish(byPc: Map<number, Block>, entryPc: number, high: number): Region
     high,
     size: blocks.reduce((sum, block) => sum + block.instructions.length, 0),
     registers: blocks.reduce((set, block) => set | block.liveIn | block.uses | block.definitions, 0),
+    pages,
   };
 }
 

@@ -22,6 +22,7 @@ import {
 } from "./facts.ts";
 import { FLOAT_STATE, FLOAT_VARIABLES, floatPath, type FloatPlaces, IS_ENABLED, isNearest } from "./float_paths.ts";
 import { accessCode, hartCall, MemoryAccess } from "./memory_access.ts";
+import { TranslatedAccess } from "./translated_access.ts";
 import { type Block, computedRegisters, type Region, type RegionInstruction, type RegisterSet } from "./region.ts";
 
 /** Returned by compiled code when the hart's pc says where to go on. */
@@ -42,6 +43,8 @@ export interface RegionEmitterOptions {
   readonly compressed: boolean;
   readonly ramBase: number;
   readonly ramSize: number;
+  /** Whether addresses of data are physical or go through the translation look-aside buffers. */
+  readonly memory: "bare" | "translated";
   /** How a register's value at the entry is taken to be; the function refuses to run where it is not. */
   readonly assume?: (register: number) => Assumption | undefined;
   /** Text of an instruction for comments; none where absent. */
@@ -117,7 +120,8 @@ export class RegionEmitter extends Emitter {
     super(options.xlen);
     this.#region = region;
     this.#options = options;
-    this.#memory = new MemoryAccess(options.ramBase, options.ramSize, options.xlen);
+    const Access = options.memory === "bare" ? MemoryAccess : TranslatedAccess;
+    this.#memory = new Access(options.ramBase, options.ramSize, options.xlen);
     this.#floats = region.blocks.some(({ instructions }) =>
       instructions.some(({ statements }) => statements.some((s) => s.kind === "call" && s.name === "floatEnabled"))
     );
@@ -306,7 +310,10 @@ export class RegionEmitter extends Emitter {
       (high === null ? "" : ` ${high.text} = HIGH[0];`);
     const fast = this.#memory.fastLoad(address, s.memory, results).join(" ");
     if (this.#onlySlow) this.line(slow);
-    else this.line(`if (${this.#memory.test(address, sizeOf(s.memory))}) { ${fast} } else { ${slow} }`);
+    else {
+      const test = this.#memory.test(address, sizeOf(s.memory), s.access === "amo");
+      this.line(`if (${test}) { ${fast} } else { ${slow} }`);
+    }
     this.#accessed(s.address);
     this.define(
       s.temp,
@@ -324,7 +331,7 @@ export class RegionEmitter extends Emitter {
     const slow = `slowStore(${this.#code(s)}, ${address.low.text}, ${address.fullHigh.text}, ${low.text}, ${
       high?.text ?? "0"
     }, ${this.#site()});`;
-    const test = `${this.#memory.test(address, sizeOf(s.memory))} && ${this.#memory.unwatched(address)}`;
+    const test = `${this.#memory.test(address, sizeOf(s.memory), true)} && ${this.#memory.unwatched(address)}`;
     if (s.access === "amo") {
       // Its register is written after the store: where the executor must look at something, that comes first.
       this.#mayStop = true;

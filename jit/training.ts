@@ -10,6 +10,7 @@ import { CSR } from "../hart/csr.ts";
 import { READ } from "../hart/pmp.ts";
 import { LINE_SHIFT } from "../hart/memory.ts";
 import { MSTATUS } from "../hart/status.ts";
+import { tlbBase } from "../hart/tlb.ts";
 import { Exception, MACHINE } from "../hart/trap.ts";
 import { type DecodeCache, PAGE_RECORDS } from "./decode_cache.ts";
 import type { InlineOperation } from "./interpreter.ts";
@@ -40,13 +41,14 @@ export interface Trainee {
 export function train(trainee: Trainee): void {
   const { hart, unit, cache } = trainee, { ram } = hart.memory, { state } = hart.count;
   const lines = ram.lines.subarray(0, TRAINED >> LINE_SHIFT), bytes = ram.u8.subarray(0, TRAINED);
-  const saved = [hart.x, state, lines, bytes].map((words) => ({ words, values: words.slice() }));
-  const { privilege, pcLow, pcHigh, translation, csrs } = hart, status = csrs[2 * CSR.mstatus]!;
+  const saved = [hart.x, state, hart.access, lines, bytes].map((words) => ({ words, values: words.slice() }));
+  const { privilege, pcLow, pcHigh, translation, csrs, access } = hart, status = csrs[2 * CSR.mstatus]!;
   // Addresses mean themselves in machine mode.
   hart.privilege = MACHINE;
   csrs[2 * CSR.mstatus] = status & ~MSTATUS.MPRV;
+  access[0] = tlbBase(MACHINE);
   lines.fill(0);
-  translation.flush();
+  translation.buffers.flush();
   unit.rehearsing = true;
   try {
     for (let offset = 0; offset < TRAINED; offset += 4096) translation.translate(ram.base + offset | 0, 0, 1, READ);
@@ -57,7 +59,7 @@ export function train(trainee: Trainee): void {
   }
   unit.rehearsing = false;
   cache.flush();
-  translation.flush();
+  translation.buffers.flush();
   hart.privilege = privilege;
   csrs[2 * CSR.mstatus] = status;
   hart.setPc(pcLow, pcHigh);

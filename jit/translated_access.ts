@@ -2,21 +2,24 @@
 // buffer decides between a typed array and the hart's slow path.
 
 import type { Value } from "../isa/ir.ts";
-import { TLB_ENTRIES, TLB_WORDS } from "../hart/translation.ts";
-import { type Expression, isSimple, literal } from "./expression.ts";
+import { TLB_LEVEL_WORDS, TLB_WORDS } from "../hart/tlb.ts";
+import { add, type Expression, isSimple, literal } from "./expression.ts";
 import { type Address, MemoryAccess, type ValueEmitter } from "./memory_access.ts";
 
 /** Bits that take an address to the first word of its entry: address bits 12 and up, times `TLB_WORDS`. */
 const SHIFT = 12 - Math.log2(TLB_WORDS);
-const INDEX_MASK = TLB_WORDS * (TLB_ENTRIES - 1);
+const INDEX_MASK = TLB_LEVEL_WORDS - TLB_WORDS;
 
 /** Generates accesses through the buffers LOADS and STORES. */
 export class TranslatedAccess extends MemoryAccess {
   readonly #wide: boolean;
+  readonly #base: string;
 
-  constructor(base: number, size: number, xlen: 32 | 64) {
+  /** `entries`: where the entries begin, an operand of `|`; null if the buffers hold those of one privilege level only. */
+  constructor(base: number, size: number, xlen: 32 | 64, entries: string | null = null) {
     super(base, size, xlen);
     this.#wide = xlen === 64;
+    this.#base = entries === null ? "" : ` | ${entries}`;
   }
 
   /** The halves of the address as names, and a name for the offset that the test computes. */
@@ -24,10 +27,17 @@ export class TranslatedAccess extends MemoryAccess {
     const name = (e: Expression) => isSimple(e) ? e : emitter.temp(e);
     if (!this.#wide) {
       const low = name(emitter.narrow(v));
-      return { offset: emitter.temp(literal(0)), high: null, low, fullHigh: literal(0) };
+      return { offset: emitter.fresh(), high: null, low, fullHigh: literal(0) };
+    }
+    // A register plus a 12-bit immediate: no entry leads to the first or the last page of 4 GiB (`TranslationBuffers.fill`), so
+    // wherever there is an entry, the high half is the register's.
+    if (this.isOffset(v)) {
+      const a = emitter.wide(v.a!), immediate = emitter.wide(v.b!), base = name(a.low), high = name(a.high);
+      const low = emitter.temp(add(base, immediate.low));
+      return { offset: emitter.fresh(), high, low, fullHigh: this.highOfSum(base, high, immediate) };
     }
     const pair = emitter.wide(v), low = name(pair.low), high = name(pair.high);
-    return { offset: emitter.temp(literal(0)), high, low, fullHigh: high };
+    return { offset: emitter.fresh(), high, low, fullHigh: high };
   }
 
   /**
@@ -38,7 +48,12 @@ export class TranslatedAccess extends MemoryAccess {
     const low = address.low.text, buffer = stores ? "STORES" : "LOADS";
     const entry = address.offset.text, compared = ~(4095 & ~(size - 1));
     const high = address.high === null ? "" : ` && ${buffer}[${entry} + 1] === ${address.high.text}`;
-    return `${buffer}[${entry} = ${low} >>> ${SHIFT} & ${INDEX_MASK}] === (${low} & ${compared})${high} && ` +
+    return `${buffer}[${entry} = ${low} >>> ${SHIFT} & ${INDEX_MASK}${this.#base}] === (${low} & ${compared})${high} && ` +
       `(${entry} = ${buffer}[${entry} + 2] + ${low} | 0, true)`;
+  }
+
+  // Nothing is known of addresses in RAM: they are anywhere.
+  override get keepsFromEnds(): boolean {
+    return false;
   }
 }

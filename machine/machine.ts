@@ -293,8 +293,10 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
 
   /** The region that is entered at an address, or would be. */
   #codeAt(address: bigint): CompiledCode | undefined {
-    if (address >> 32n !== 0n) return undefined;
-    const made = this.#executors[0]!.explain(Number(BigInt.asIntN(32, address)));
+    const made = this.#executors[0]!.explain(
+      Number(BigInt.asIntN(32, address)),
+      Number(BigInt.asIntN(32, address >> 32n)),
+    );
     return made === null ? undefined : this.#show(made);
   }
 

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { Ram } from "../hart/memory.ts";
 import { Decoder } from "../isa/decode.ts";
 import { EXTENSIONS } from "../isa/extensions.ts";
+import { physicalPage } from "../jit/code_space.ts";
 import { type Block, type Region, RegionBuilder, type RegionLimits } from "../jit/region.ts";
 import { Bus } from "../machine/bus.ts";
 import { Program, RAM_BASE } from "./support/assemble.ts";
@@ -37,7 +38,8 @@ function assembleGraph(graph: Graph): Program {
 function build(p: Program, limits: RegionLimits = { instructions: 10_000, blocks: 1000 }, executed = () => true) {
   const bus = new Bus(new Ram(RAM_BASE, 0x1_0000), "ram"), decoder = new Decoder(32, new Set(EXTENSIONS));
   bus.writeBytes(RAM_BASE, p.build());
-  const region = new RegionBuilder(decoder, bus, limits, new Set(), executed).build(RAM_BASE | 0, 0);
+  const source = { decoder, memory: bus, breakpoints: new Set<number>(), pageOf: physicalPage, wasExecuted: executed };
+  const region = new RegionBuilder(source, limits).build(RAM_BASE | 0, 0);
   assert.ok(region !== null);
   return region;
 }
