@@ -1,6 +1,7 @@
 // What the command prints about itself.
 
 import type { Board } from "../machine/board.ts";
+import { OptionError } from "../machine/errors.ts";
 import { GROUPS, OPTIONS } from "./options.ts";
 import { type Listing, LOG_ITEMS } from "./settings.ts";
 import { VERSION } from "./version.ts";
@@ -46,8 +47,31 @@ function boards(all: ReadonlyMap<string, Board>): string {
   return ["Boards:", ...table(rows, 22)].join("\n") + "\n";
 }
 
-/** Text of a listing. */
-export async function listingText(listing: Listing): Promise<string> {
+async function devicesText(): Promise<string> {
+  const { DEVICE_MODELS } = await import("../machine/device_models.ts");
+  const rows: [string, string][] = [["loader", "puts a file or a value in memory"]];
+  for (const [name, { description }] of DEVICE_MODELS) rows.push([name, description]);
+  return ["Devices:", ...table(rows, 24)].join("\n") + "\n";
+}
+
+/** `-device MODEL,help`. */
+async function propertiesText(model: string): Promise<string> {
+  const { DEVICE_MODELS, LOADER_PROPERTIES } = await import("../machine/device_models.ts");
+  const { nearest } = await import("../machine/nearest.ts");
+  const properties = model === "loader" ? LOADER_PROPERTIES : DEVICE_MODELS.get(model)?.properties;
+  if (properties === undefined) {
+    const guess = nearest(model, ["loader", ...DEVICE_MODELS.keys()]);
+    throw new OptionError(`-device ${model},help: '${model}' is not a valid device model name${guess}`);
+  }
+  const rows = Object.entries(properties).map(([name, { type, help, usual }]) => {
+    const text = usual === true ? "on" : usual === false ? "off" : usual;
+    return [`${name}=<${type}>`, usual === undefined || usual === "" ? help : `${help} (${text})`] as const;
+  });
+  return [`${model} options:`, ...table(rows, 32)].join("\n") + "\n";
+}
+
+/** Text of a listing; `model`: of which device. */
+export async function listingText(listing: Listing, model = ""): Promise<string> {
   const lines = (title: string, entries: Readonly<Record<string, string>>) =>
     [title, ...table(Object.entries(entries), 22)].join("\n") + "\n";
   switch (listing) {
@@ -57,6 +81,10 @@ export async function listingText(listing: Listing): Promise<string> {
       return `hartbeat ${VERSION}\n`;
     case "log items":
       return lines("Log items (separated by commas):", LOG_ITEMS);
+    case "devices":
+      return await devicesText();
+    case "device properties":
+      return await propertiesText(model);
     case "machines":
       return boards((await import("../machine/machine.ts")).BOARDS);
     case "accelerators": {

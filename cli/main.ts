@@ -38,7 +38,7 @@ export async function main(args: readonly string[]): Promise<number> {
   try {
     settings = parseCommandLine(args);
     if (settings.listing !== undefined) {
-      print(1, await listingText(settings.listing));
+      print(1, await listingText(settings.listing, settings.deviceModel));
       return 0;
     }
     const { run } = await import("./run.ts");

@@ -2,12 +2,12 @@
 
 import { OptionError } from "../machine/errors.ts";
 import { nearest } from "../machine/nearest.ts";
-import type { LoaderDevice } from "../machine/options.ts";
-import { readNumber, readProperties, readSwitch, splitCommas, unknownValue } from "./properties.ts";
+import { readDevice, readDrive, readGlobal, readLoader } from "./device_options.ts";
+import { readNumber, readProperties, readSwitch, unknownValue } from "./properties.ts";
 import { LOG_ITEMS, type LogItem, type Serial, type Settings } from "./settings.ts";
 
 /** Headings of the help, in order. */
-export const GROUPS = ["Machine", "Programs", "Console", "Log and the rest"] as const;
+export const GROUPS = ["Machine", "Programs", "Devices", "Console", "Log and the rest"] as const;
 
 /** An option. */
 export interface CommandOption {
@@ -24,7 +24,7 @@ export interface CommandOption {
 
 /** Names of other options of QEMU, which users may expect. */
 const NOT_YET: readonly string[] = [
-  ..."S s gdb drive hda cdrom blockdev netdev net nic chardev object global qmp mon trace plugin seed snapshot".split(
+  ..."S s gdb hda cdrom blockdev netdev net nic chardev object qmp mon trace plugin seed".split(
     " ",
   ),
   ..."semihosting semihosting-config loadvm daemonize pidfile nodefaults no-shutdown singlestep action watchdog".split(
@@ -55,37 +55,6 @@ function readSerial(text: string): Serial {
   }
   if (SERIAL_NOT_YET.test(text)) throw notYet(`-serial ${text}`);
   unknownValue("-serial", text, ["stdio", "mon:stdio", "file:NAME", "null", "none"]);
-}
-
-function readLoader(text: string): LoaderDevice {
-  const [model = ""] = splitCommas(text);
-  if (model !== "loader") {
-    const guess = nearest(model, ["loader"]);
-    throw guess === "" ? notYet(`-device ${model}`) : new OptionError(`-device ${model}: no such device${guess}`);
-  }
-  const known = ["file", "addr", "force-raw", "data", "data-len", "data-be", "cpu-num"];
-  const properties = readProperties("-device", text, "driver", known);
-  const read = <T>(key: string, reader: (option: string, text: string) => T) => {
-    const value = properties.get(key);
-    return value === undefined ? undefined : reader(`-device loader,${key}=`, value);
-  };
-  const small = (key: string) => {
-    const value = read(key, readNumber);
-    return value === undefined ? undefined : Number(value);
-  };
-  return Object.fromEntries(
-    Object.entries(
-      {
-        file: properties.get("file"),
-        address: read("addr", readNumber),
-        forceRaw: read("force-raw", readSwitch),
-        data: read("data", readNumber),
-        dataLength: small("data-len"),
-        dataBigEndian: read("data-be", readSwitch),
-        hart: small("cpu-num"),
-      } satisfies LoaderDevice,
-    ).filter(([, value]) => value !== undefined),
-  );
 }
 
 /** All options, by group. */
@@ -228,11 +197,44 @@ export const OPTIONS: readonly CommandOption[] = [
   },
   {
     names: ["device"],
-    argument: "loader,file=F,addr=A",
-    group: "Programs",
-    help: "puts a file in memory (more: force-raw=, data=, data-len=, cpu-num=)",
+    argument: "MODEL[,PROP=VALUE]",
+    group: "Devices",
+    help: "adds a device; help lists models, MODEL,help properties; loader,file=F,addr=A puts F in memory",
     apply(settings, value) {
-      settings.machine.loaders = [...settings.machine.loaders ?? [], readLoader(value)];
+      const model = value.split(",")[0]!;
+      if (model === "help" || model === "?") settings.listing = "devices";
+      else if (/,(help|\?)$/.test(value)) {
+        settings.listing = "device properties";
+        settings.deviceModel = model;
+      } else if (model === "loader") {
+        settings.machine.loaders = [...settings.machine.loaders ?? [], readLoader(value)];
+      } else settings.machine.devices = [...settings.machine.devices ?? [], readDevice(value)];
+    },
+  },
+  {
+    names: ["drive"],
+    argument: "file=F,format=raw,…",
+    group: "Devices",
+    help: "disk image: if=virtio, or if=none,id=ID for -device; readonly=on, snapshot=on",
+    apply(settings, value, option) {
+      settings.machine.drives = [...settings.machine.drives ?? [], readDrive(option, value)];
+    },
+  },
+  {
+    names: ["snapshot"],
+    group: "Devices",
+    help: "write to no disk image: what the guest writes is lost at the end",
+    apply(settings) {
+      settings.machine.snapshot = true;
+    },
+  },
+  {
+    names: ["global"],
+    argument: "MODEL.PROP=VALUE",
+    group: "Devices",
+    help: "a property of all devices of a model: virtio-mmio.force-legacy=false",
+    apply(settings, value, option) {
+      settings.machine.globals = [...settings.machine.globals ?? [], readGlobal(option, value)];
     },
   },
   {

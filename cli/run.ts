@@ -51,7 +51,11 @@ export async function run(settings: Settings): Promise<number> {
   if (bios === "none" && kernel === undefined && loaders.length === 0) {
     throw new OptionError("nothing to run: give -bios FILE or -kernel FILE; --help shows all options");
   }
-  return await new Session(machine, settings).run();
+  try {
+    return await new Session(machine, settings).run();
+  } finally {
+    await machine[Symbol.asyncDispose]();
+  }
 }
 
 function writeDeviceTree(path: string, bytes: Uint8Array): number {

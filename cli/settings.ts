@@ -23,7 +23,15 @@ export type Serial =
   | { readonly kind: "null" };
 
 /** Something to print in place of running a machine. */
-export type Listing = "help" | "version" | "machines" | "cpus" | "accelerators" | "log items";
+export type Listing =
+  | "help"
+  | "version"
+  | "machines"
+  | "cpus"
+  | "accelerators"
+  | "log items"
+  | "devices"
+  | "device properties";
 
 /** What a command line asks for. */
 export interface Settings {
@@ -43,4 +51,6 @@ export interface Settings {
   deviceTreeFile?: string;
   /** Print this and end. */
   listing?: Listing;
+  /** The model whose properties are listed. */
+  deviceModel?: string;
 }

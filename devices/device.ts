@@ -25,6 +25,17 @@ export interface Clock {
   alarm(expire: () => void): Alarm;
 }
 
+/** Main memory as a device that masters the bus reaches it (DMA). */
+export interface DirectMemory {
+  /**
+   * The bytes at a physical address themselves, not a copy; undefined unless all of them are main memory. Who writes through it
+   * says so with `wrote`.
+   */
+  view(address: number, length: number): Uint8Array | undefined;
+  /** Tells that bytes were written through a view: code that was there may have been decoded or compiled. */
+  wrote(address: number, length: number): void;
+}
+
 /** Which accesses a device answers; any other is an access fault. */
 export interface AccessRule {
   /** Narrowest access in bytes. */

@@ -8,6 +8,7 @@ import type { Bus } from "./bus.ts";
 import type { Console } from "./console.ts";
 import type { BootPlan } from "./boot.ts";
 import type { Elf } from "./elf.ts";
+import type { Peripherals } from "./peripherals.ts";
 import type { Timeline } from "./timeline.ts";
 import { cells64 } from "./device_tree.ts";
 
@@ -17,6 +18,8 @@ export interface BoardParts {
   readonly harts: readonly Hart[];
   readonly timeline: Timeline;
   readonly console: Console;
+  /** What options add to the board. */
+  readonly peripherals: Peripherals;
   /** Programs that are loaded, for boards whose devices stand at symbols. */
   readonly elfs: readonly Elf[];
   /** Ends the run with an exit code. */
@@ -47,6 +50,8 @@ export interface Board {
   readonly ramBase: number;
   /** Length of the boot ROM that holds the reset vector, and where it is. */
   readonly resetVector: number;
+  /** How many virtio transports it has. */
+  readonly virtioTransports: number;
   readonly romSize: number;
   /** Adds its devices to the bus. */
   build(parts: BoardParts): BuiltBoard;

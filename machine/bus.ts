@@ -1,6 +1,6 @@
 // Physical memory of a machine: main RAM, ROMs and devices, and who answers an access.
 
-import type { AccessRule, Device, Width } from "../devices/device.ts";
+import type { AccessRule, Device, DirectMemory, Width } from "../devices/device.ts";
 import { type ExecutableMemory, LINE_SHIFT, type PhysicalMemory, type Ram } from "../hart/memory.ts";
 import { HIGH } from "../isa/pair.ts";
 
@@ -21,9 +21,21 @@ const ANY_ACCESS: AccessRule = { min: 1, max: 8 };
 /** Answers all physical accesses that generated code does not do itself. */
 export class Bus implements PhysicalMemory {
   readonly ram: Ram;
+  /** RAM as devices reach it. */
+  readonly directMemory: DirectMemory = {
+    view: (address, length) => {
+      const { base, u8 } = this.ram, offset = address - base;
+      return this.isRam(address, length) ? u8.subarray(offset, offset + length) : undefined;
+    },
+    wrote: (address, length) => {
+      if (length > 0) this.wrote(address - this.ram.base, length);
+    },
+  };
   fault = false;
   /** Later ones lie over earlier ones. */
   #regions: Region[] = [];
+  /** Whether something lies over RAM. */
+  #ramIsCovered = false;
   /** Called after bytes of a watched line were written, with the offset in RAM. */
   onWatchedWrite: (offset: number, length: number) => void = () => {};
   /** Called after bytes of RAM were written by anybody but a hart: a device, the debugger, a script. */
@@ -46,9 +58,13 @@ export class Bus implements PhysicalMemory {
   /** Adds a device; it lies over what is already there. Over RAM, only generated code's fast path must be kept away. */
   addDevice(address: number, device: Device): void {
     this.#regions.push({ name: device.name, address, size: device.size, kind: "device", device });
+    const { base, size } = this.ram;
+    if (address < base + size && address + device.size > base) this.#ramIsCovered = true;
   }
 
   #find(physical: number): Region | undefined {
+    const { base, size } = this.ram;
+    if (physical >= base && physical < base + size && !this.#ramIsCovered) return this.#regions[0];
     for (let k = this.#regions.length - 1; k >= 0; k--) {
       const region = this.#regions[k]!;
       if (physical >= region.address && physical < region.address + region.size) return region;

@@ -1,5 +1,6 @@
 // Files that options name. The only place of the machine that looks for a host: paths need one, bytes do not.
 
+import { type BlockBackend, SECTOR } from "../devices/block_backend.ts";
 import { LoadError } from "./errors.ts";
 import type { ImageFile } from "./image.ts";
 import type { FileSource } from "./options.ts";
@@ -7,6 +8,12 @@ import type { FileSource } from "./options.ts";
 /** The part of `node:fs` that is needed; Deno, Node and Bun hand it out without an import. */
 interface FileSystem {
   readFileSync(path: string | URL): Uint8Array;
+  openSync(path: string | URL, flags: string): number;
+  closeSync(descriptor: number): void;
+  fstatSync(descriptor: number): { readonly size: number; isFile(): boolean; isDirectory(): boolean };
+  readSync(descriptor: number, into: Uint8Array, offset: number, length: number, position: number): number;
+  writeSync(descriptor: number, from: Uint8Array, offset: number, length: number, position: number): number;
+  fdatasyncSync(descriptor: number): void;
 }
 
 function fileSystem(): FileSystem | undefined {
@@ -28,14 +35,90 @@ export function readFile(source: FileSource, option: string): ImageFile {
   try {
     return { name, bytes: new Uint8Array(files.readFileSync(source)) };
   } catch (e) {
-    const { code } = e as { code?: string };
-    const why = code === "ENOENT"
-      ? "there is no such file"
-      : code === "EISDIR"
-      ? "it is a folder"
-      : code === "EACCES" || code === "NotCapable"
-      ? "it may not be read"
-      : (e as Error).message;
-    throw new LoadError(`${option} ${name}: ${why}`);
+    throw new LoadError(`${option} ${name}: ${reason(e, "read")}`);
   }
+}
+
+function reason(error: unknown, wanted: "read" | "written"): string {
+  const { code, message } = error as { code?: string; message: string };
+  switch (code) {
+    case "ENOENT":
+      return "there is no such file";
+    case "EISDIR":
+      return "it is a folder";
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+    case "NotCapable":
+      return `it may not be ${wanted}`;
+    default:
+      return message;
+  }
+}
+
+/** A file that is read and written in place. Where it ends within a sector, the rest of that reads as zeros. */
+class FileBlocks implements BlockBackend {
+  readonly #files: FileSystem;
+  readonly #descriptor: number;
+  #isOpen = true;
+  readonly size: number;
+  readonly readOnly: boolean;
+
+  constructor(files: FileSystem, descriptor: number, size: number, readOnly: boolean) {
+    this.#files = files;
+    this.#descriptor = descriptor;
+    this.size = Math.ceil(size / SECTOR) * SECTOR;
+    this.readOnly = readOnly;
+  }
+
+  read(offset: number, into: Uint8Array): void {
+    let at = 0;
+    while (at < into.length) {
+      const count = this.#files.readSync(this.#descriptor, into, at, into.length - at, offset + at);
+      if (count === 0) break;
+      at += count;
+    }
+    into.fill(0, at);
+  }
+
+  write(offset: number, from: Uint8Array): void {
+    for (let at = 0; at < from.length;) {
+      at += this.#files.writeSync(this.#descriptor, from, at, from.length - at, offset + at);
+    }
+  }
+
+  flush(): void {
+    if (this.#isOpen && !this.readOnly) this.#files.fdatasyncSync(this.#descriptor);
+  }
+
+  close(): void {
+    if (this.#isOpen) this.#files.closeSync(this.#descriptor);
+    this.#isOpen = false;
+  }
+}
+
+/**
+ * Opens a file that is read and written in place.
+ *
+ * @param readOnly Never write it.
+ * @param where The option, for messages.
+ * @throws {LoadError} If it cannot be opened.
+ */
+export function openBlocks(path: string | URL, readOnly: boolean, where: string): BlockBackend {
+  const files = fileSystem();
+  if (files === undefined) throw new LoadError(`${where}: there is no file system here; give the bytes`);
+  let descriptor: number;
+  try {
+    descriptor = files.openSync(path, readOnly ? "r" : "r+");
+  } catch (e) {
+    const hint = readOnly ? "" : "; readonly=on or snapshot=on only read it";
+    const why = reason(e, readOnly ? "read" : "written");
+    throw new LoadError(`${where}: Could not open '${path}': ${why}${why.startsWith("it may not") ? hint : ""}`);
+  }
+  const status = files.fstatSync(descriptor);
+  if (status.isDirectory() || !status.isFile()) {
+    files.closeSync(descriptor);
+    throw new LoadError(`${where}: Could not open '${path}': it is ${status.isDirectory() ? "a folder" : "no file"}`);
+  }
+  return new FileBlocks(files, descriptor, status.size, readOnly);
 }

@@ -28,6 +28,7 @@ import { HartView } from "./hart_view.ts";
 import type { ImageFile, LoadPiece } from "./image.ts";
 import { MemoryView } from "./memory_view.ts";
 import { nearest } from "./nearest.ts";
+import { type Peripherals, planPeripherals } from "./peripherals.ts";
 import { type FileSource, type MachineOptions, parseCpu, parseMemorySize } from "./options.ts";
 import { Reservations } from "./reservations.ts";
 import type { Step } from "./run_control.ts";
@@ -108,6 +109,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   readonly #timeline: Timeline;
   readonly #bus: Bus;
   readonly #built: BuiltBoard;
+  readonly #peripherals: Peripherals;
   readonly #plan: BootPlan;
   readonly #definition: Board;
   readonly #compiler: CompilerOptions | null;
@@ -198,11 +200,13 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       }));
     this.watchpoints = new Watchpoints(this.#bus.ram, this.#harts);
     this.console = new Console();
+    this.#peripherals = planPeripherals(options, definition.virtioTransports);
     this.#built = definition.build({
       bus: this.#bus,
       harts: this.#harts,
       timeline: this.#timeline,
       console: this.console,
+      peripherals: this.#peripherals,
       elfs: plan.elfs,
       exit: (code) => {
         this.#exitCode = code;
@@ -578,9 +582,10 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     return this.#advance(1, true) ?? this.#stop({ kind: "budget" });
   }
 
-  /** Frees what the machine holds. It holds no host resources yet. */
+  /** Frees what the machine holds: what was written to drives is made to last, and their files are closed. */
   [Symbol.asyncDispose](): Promise<void> {
     this.stop();
+    this.#peripherals.drives.close();
     return Promise.resolve();
   }
 }

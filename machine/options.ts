@@ -1,6 +1,7 @@
 // What a machine is made from, and how the texts that users write for it (sizes, CPU properties) are read.
 
 import { type Extension, EXTENSIONS, partsOf, withImplied } from "../isa/extensions.ts";
+import type { DeviceOptions, DriveOptions, GlobalProperty } from "./device_options.ts";
 import { OptionError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 
@@ -49,6 +50,14 @@ export interface MachineOptions {
   readonly dtb?: FileSource;
   /** What `-device loader` adds. */
   readonly loaders?: readonly LoaderDevice[];
+  /** Disks and flash chips, as `-drive`. */
+  readonly drives?: readonly DriveOptions[];
+  /** Further devices, as `-device`. */
+  readonly devices?: readonly DeviceOptions[];
+  /** Defaults of properties of devices, as `-global`. */
+  readonly globals?: readonly GlobalProperty[];
+  /** True: what the guest writes to any drive is kept in memory only (`-snapshot`). */
+  readonly snapshot?: boolean;
   /** An instruction takes 2^shift nanoseconds of virtual time; 0 to 10. Default 0. */
   readonly icountShift?: number;
   /** Nanoseconds since power-on of a host's clock, to use in place of virtual time. */

@@ -167,6 +167,7 @@ export const spike: Board = {
   maxHarts: 8,
   ramBase: SPIKE.ram.address,
   resetVector: SPIKE.rom.address,
+  virtioTransports: 0,
   romSize: SPIKE.rom.size,
   build,
 };

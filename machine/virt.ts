@@ -16,6 +16,7 @@ import {
   memoryNode,
 } from "./board.ts";
 import { cells64 } from "./device_tree.ts";
+import { virtioTransports } from "./virtio_transports.ts";
 
 /** The memory map: physical addresses and lengths in bytes. */
 export const VIRT = {
@@ -24,13 +25,14 @@ export const VIRT = {
   clint: { address: 0x200_0000, size: 0x1_0000 },
   plic: { address: 0xc00_0000, size: 0x60_0000, sources: 95, maxPriority: 7 },
   uart: { address: 0x1000_0000, size: 0x100, irq: 10 },
+  virtio: { address: 0x1000_1000, size: 0x1000, count: 8, irq: 1 },
   ram: { address: 0x8000_0000 },
 } as const;
 
 const unit = (name: string, { address }: { address: number }) => `${name}@${address.toString(16)}`;
 const reg = ({ address, size }: { address: number; size: number }) => cells64(address, size);
 
-function build({ bus, harts, timeline, console, exit, reset }: BoardParts): BuiltBoard {
+function build({ bus, harts, timeline, console, peripherals, exit, reset }: BoardParts): BuiltBoard {
   const clint = new Clint({
     name: unit("clint", VIRT.clint),
     clock: timeline,
@@ -70,6 +72,7 @@ function build({ bus, harts, timeline, console, exit, reset }: BoardParts): Buil
   bus.addDevice(VIRT.uart.address, uart);
 
   const plicPath = `/soc/${unit("plic", VIRT.plic)}`;
+  const virtio = virtioTransports(VIRT.virtio, { bus, plic, plicPath, clock: timeline, peripherals });
   const soc: Record<string, DeviceTreeNode> = {
     [unit("test", VIRT.test)]: {
       properties: { "compatible": ["sifive,test1", "sifive,test0", "syscon"], "reg": reg(VIRT.test) },
@@ -109,10 +112,11 @@ function build({ bus, harts, timeline, console, exit, reset }: BoardParts): Buil
         "interrupt-parent": { reference: plicPath },
       },
     },
+    ...virtio.nodes,
   };
   const syscon = { reference: `/soc/${unit("test", VIRT.test)}` };
   return {
-    devices: [test, clint, plic, uart],
+    devices: [test, clint, plic, uart, ...virtio.devices],
     stdoutPath: `/soc/${unit("serial", VIRT.uart)}`,
     deviceTree: {
       properties: { "#address-cells": 2, "#size-cells": 2, "compatible": "riscv-virtio", "model": "riscv-virtio,qemu" },
@@ -137,6 +141,7 @@ export const virt: Board = {
   maxHarts: 8,
   ramBase: VIRT.ram.address,
   resetVector: VIRT.rom.address,
+  virtioTransports: VIRT.virtio.count,
   romSize: VIRT.rom.size,
   build,
 };

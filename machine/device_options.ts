@@ -1,0 +1,51 @@
+// What users say about the devices of a board beyond those it always has: drives, devices, and defaults of their properties.
+
+import type { BlockBackend } from "../devices/block_backend.ts";
+import type { FileSource } from "./options.ts";
+
+/** One `-drive`: the bytes of a disk or a flash chip. */
+export interface DriveOptions {
+  /** `id=`: what the `drive` property of a device names. */
+  readonly id?: string;
+  /** `file=`: a file that is read and written in place, bytes in memory, or a backend of your own. */
+  readonly file: FileSource | BlockBackend;
+  /** `format=`: only raw images can be used. */
+  readonly format?: "raw";
+  /**
+   * `if=`: `none`, a device names it; `virtio` (the default, as on QEMU's board), it gets a virtio-blk-device of its own; `pflash`,
+   * it is the flash chip `unit`.
+   */
+  readonly interface?: "none" | "virtio" | "pflash";
+  /** `unit=` (or `index=`): which flash chip, 0 or 1; absent: the next one. */
+  readonly unit?: number;
+  /** `readonly=`: writes are refused. */
+  readonly readOnly?: boolean;
+  /** `snapshot=`: what the guest writes is kept in memory, and lost with the machine. */
+  readonly snapshot?: boolean;
+  /** `discard=`: whether what the guest discards becomes zeros (`unmap`) or stays (`ignore`, the default). */
+  readonly discard?: "ignore" | "unmap";
+  /** `cache=`: whether the guest's disk begins with a write cache (true). */
+  readonly writeCache?: boolean;
+}
+
+/** One `-device`: a model and its properties by QEMU's names, e.g. `{ driver: "virtio-blk-device", drive: "x0" }`. */
+export interface DeviceOptions {
+  /** Name of the model. */
+  readonly driver: string;
+  /** What messages and scripts call it. */
+  readonly id?: string;
+  /** The bus that it is put on, e.g. `virtio-mmio-bus.0`; absent: the first that is free, from the last one down, as in QEMU. */
+  readonly bus?: string;
+  /** Further properties; `-device MODEL,help` lists them. */
+  readonly [property: string]: string | number | boolean | undefined;
+}
+
+/** One `-global`: the default of a property of all devices of a model. */
+export interface GlobalProperty {
+  /** Name of the model, e.g. `virtio-mmio`. */
+  readonly driver: string;
+  /** Name of the property, e.g. `force-legacy`. */
+  readonly property: string;
+  /** Its value. */
+  readonly value: string | number | boolean;
+}

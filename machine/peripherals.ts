@@ -1,0 +1,119 @@
+// Makes the devices that options ask for, and decides which bus each is on, by QEMU's rules.
+
+import type { VirtioDevice } from "../devices/virtio/device.ts";
+import type { DeviceOptions, DriveOptions, GlobalProperty } from "./device_options.ts";
+import { DEVICE_MODELS, VIRTIO_MMIO_PROPERTIES, withheldFeatures } from "./device_models.ts";
+import { type PropertyValue, readDeviceProperties } from "./device_properties.ts";
+import { checkId, Drives } from "./drives.ts";
+import { OptionError } from "./errors.ts";
+import { nearest } from "./nearest.ts";
+
+/** What a board gets besides what it always has. */
+export interface Peripherals {
+  readonly drives: Drives;
+  /** Whether the virtio transports have the legacy interface. */
+  readonly virtioLegacy: boolean;
+  /** Devices by the number of their virtio transport. */
+  readonly virtio: ReadonlyMap<number, VirtioDevice>;
+}
+
+/** The options that matter here. */
+export interface PeripheralOptions {
+  readonly drives?: readonly DriveOptions[];
+  readonly devices?: readonly DeviceOptions[];
+  readonly globals?: readonly GlobalProperty[];
+  readonly snapshot?: boolean;
+}
+
+const VIRTIO_BUS = "virtio-mmio-bus.";
+const TRANSPORT = "virtio-mmio";
+
+/** A device as a user would write it. */
+function optionText({ driver, ...properties }: DeviceOptions): string {
+  const rest = Object.entries(properties).filter(([, value]) => value !== undefined);
+  return `-device ${[driver, ...rest.map(([name, value]) => `${name}=${value}`)].join(",")}`;
+}
+
+/** Which transports are taken. */
+class VirtioSlots {
+  readonly devices = new Map<number, VirtioDevice>();
+  readonly #count: number;
+
+  constructor(count: number) {
+    this.#count = count;
+  }
+
+  /** The slot for a device: the one that is named, else the highest that is free. */
+  choose(where: string, model: string, bus: string | undefined): number {
+    if (bus !== undefined) {
+      const number = /^virtio-mmio-bus\.(0|[1-9]\d*)$/.exec(bus)?.[1];
+      if (number === undefined || Number(number) >= this.#count) {
+        const known = Array.from({ length: this.#count }, (_, k) => `${VIRTIO_BUS}${k}`);
+        throw new OptionError(`${where}: Bus '${bus}' not found${nearest(bus, known)}`);
+      }
+      if (this.devices.has(Number(number))) throw new OptionError(`${where}: Bus '${bus}' is full`);
+      return Number(number);
+    }
+    for (let slot = this.#count - 1; slot >= 0; slot--) if (!this.devices.has(slot)) return slot;
+    throw new OptionError(
+      this.#count === 0
+        ? `${where}: No 'virtio-bus' bus found for device '${model}': this board has none, -machine virt has`
+        : `${where}: No 'virtio-bus' bus found for device '${model}': all ${this.#count} have a device`,
+    );
+  }
+}
+
+/** Properties of `-global`, by model. */
+function readGlobals(globals: readonly GlobalProperty[]): ReadonlyMap<string, Record<string, PropertyValue>> {
+  const byModel = new Map<string, Record<string, PropertyValue>>();
+  for (const { driver, property, value } of globals) {
+    const where = `-global ${driver}.${property}=${value}`;
+    const known = driver === TRANSPORT ? VIRTIO_MMIO_PROPERTIES : DEVICE_MODELS.get(driver)?.properties;
+    if (known === undefined) {
+      throw new OptionError(`${where}: no device ${driver}${nearest(driver, [TRANSPORT, ...DEVICE_MODELS.keys()])}`);
+    }
+    readDeviceProperties(where, driver, known, { [property]: value });
+    byModel.set(driver, { ...byModel.get(driver), [property]: value });
+  }
+  return byModel;
+}
+
+/**
+ * Makes all devices.
+ *
+ * @param transports How many virtio transports the board has.
+ * @throws {OptionError} In QEMU's words, with the nearest name.
+ * @throws {LoadError} If a drive's file cannot be opened.
+ */
+export function planPeripherals(options: PeripheralOptions, transports: number): Peripherals {
+  const globals = readGlobals(options.globals ?? []);
+  const legacy = readDeviceProperties("-global", TRANSPORT, VIRTIO_MMIO_PROPERTIES, globals.get(TRANSPORT) ?? {});
+  const drives = new Drives(options.drives ?? [], options.snapshot ?? false);
+  try {
+    const slots = new VirtioSlots(transports), ids = new Set<string>();
+    const add = (device: DeviceOptions, where: string) => {
+      const { driver, id, bus, ...given } = device, model = DEVICE_MODELS.get(driver);
+      if (model === undefined) {
+        throw new OptionError(
+          `${where}: '${driver}' is not a valid device model name${nearest(driver, [...DEVICE_MODELS.keys()])}`,
+        );
+      }
+      if (id !== undefined) {
+        checkId(where, id);
+        if (ids.has(id)) throw new OptionError(`${where}: Duplicate ID '${id}' for device`);
+        ids.add(id);
+      }
+      const properties = readDeviceProperties(where, driver, model.properties, { ...globals.get(driver), ...given });
+      const slot = slots.choose(where, driver, bus);
+      const made = model.create({ where, properties, drives });
+      made.withheld = withheldFeatures(properties);
+      slots.devices.set(slot, made);
+    };
+    for (const device of options.devices ?? []) add(device, optionText(device));
+    for (const { id, where } of drives.with("virtio")) add({ driver: "virtio-blk-device", drive: id }, where);
+    return { drives, virtio: slots.devices, virtioLegacy: legacy.get("force-legacy") === true };
+  } catch (e) {
+    drives.close();
+    throw e;
+  }
+}
