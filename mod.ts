@@ -2,6 +2,8 @@
 
 export type { Watch, WatchedAccess, WatchList } from "./hart/watchpoints.ts";
 export { type InstructionText, Machine, type RunOptions } from "./machine/machine.ts";
+export type { DeviceOptions, DriveOptions, GlobalProperty } from "./machine/device_options.ts";
+export { type BlockBackend, MemoryBlocks } from "./devices/block_backend.ts";
 export type { FileSource, LoaderDevice, MachineOptions } from "./machine/options.ts";
 export type { Stop, StopBase } from "./machine/stop.ts";
 export type { FloatRegisters, HartView, RegisterName, Registers, Word } from "./machine/hart_view.ts";

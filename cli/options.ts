@@ -199,7 +199,7 @@ export const OPTIONS: readonly CommandOption[] = [
     names: ["device"],
     argument: "MODEL[,PROP=VALUE]",
     group: "Devices",
-    help: "adds a device; help lists models, MODEL,help properties; loader,file=F,addr=A puts F in memory",
+    help: "adds a device (help lists models); loader,file=F,addr=A puts a file in memory",
     apply(settings, value) {
       const model = value.split(",")[0]!;
       if (model === "help" || model === "?") settings.listing = "devices";
@@ -215,7 +215,7 @@ export const OPTIONS: readonly CommandOption[] = [
     names: ["drive"],
     argument: "file=F,format=raw,…",
     group: "Devices",
-    help: "disk image: if=virtio, or if=none,id=ID for -device; readonly=on, snapshot=on",
+    help: "disk, or if=none,id=X for -device MODEL,drive=X; readonly=on, snapshot=on",
     apply(settings, value, option) {
       settings.machine.drives = [...settings.machine.drives ?? [], readDrive(option, value)];
     },
@@ -223,7 +223,7 @@ export const OPTIONS: readonly CommandOption[] = [
   {
     names: ["snapshot"],
     group: "Devices",
-    help: "write to no disk image: what the guest writes is lost at the end",
+    help: "write to no image: what the guest writes is lost at the end",
     apply(settings) {
       settings.machine.snapshot = true;
     },
@@ -232,7 +232,7 @@ export const OPTIONS: readonly CommandOption[] = [
     names: ["global"],
     argument: "MODEL.PROP=VALUE",
     group: "Devices",
-    help: "a property of all devices of a model: virtio-mmio.force-legacy=false",
+    help: "default of a property: virtio-mmio.force-legacy=false",
     apply(settings, value, option) {
       settings.machine.globals = [...settings.machine.globals ?? [], readGlobal(option, value)];
     },

@@ -1,6 +1,6 @@
 // A driver of one virtio queue, as tests need it: places the rings in either layout, makes chains, also wrong ones.
 
-import { type DeviceBoard } from "./qtest.ts";
+import type { DeviceBoard } from "./qtest.ts";
 import { RAM, REG, TRANSPORT } from "./virtio_rig.ts";
 
 /** A descriptor as it stands in memory. */
