@@ -1,0 +1,121 @@
+// Text of a console that arrives byte by byte: UTF-8 and escape sequences across the borders of writes, and patterns found in
+// what was not read yet.
+
+/** What is looked for: a text as it stands, or a regular expression. */
+export type Pattern = string | RegExp;
+
+/** A pattern that was found. */
+export interface Found {
+  /** Which of the patterns. */
+  readonly index: number;
+  /** Where it begins in the unread text, in UTF-16 units. */
+  readonly start: number;
+  /** The match as `RegExp.exec` gives it; of a text, the text alone. */
+  readonly match: RegExpExecArray;
+}
+
+/** Beyond this many UTF-16 units, only the last ones are looked at between ends of lines. */
+const TAIL = 4096;
+
+/** Removes ECMA-48 escape sequences (colours, cursor movement, titles) from text that comes in pieces. */
+export class EscapeFilter {
+  /** What has been read of a sequence; empty outside of one. */
+  #sequence = "";
+
+  /** The text without escape sequences; one that has not ended is held back. */
+  filter(text: string): string {
+    let result = "";
+    for (const c of text) {
+      if (this.#sequence === "") {
+        if (c === "\x1b") this.#sequence = c;
+        else result += c;
+        continue;
+      }
+      this.#sequence += c;
+      if (isWhole(this.#sequence)) this.#sequence = "";
+    }
+    return result;
+  }
+}
+
+/** Whether an escape sequence has ended (ECMA-48, sections 5.3 and 5.4; operating system commands end with BEL or ST). */
+function isWhole(sequence: string): boolean {
+  const kind = sequence[1];
+  if (kind === "[") return sequence.length > 2 && /[@-~]$/.test(sequence);
+  // Strings: DCS, SOS, OSC, PM, APC.
+  if (kind !== undefined && "PX]^_".includes(kind)) return /(\x07|\x1b\\)$/.test(sequence) && sequence.length > 2;
+  return /[0-~]$/.test(sequence);
+}
+
+/** The printed text that nothing has consumed yet. */
+export class UnreadText {
+  #decoder = new TextDecoder();
+  #escapes = new EscapeFilter();
+  /** Whether escape sequences are left out of what is printed from now on. */
+  stripEscapes = false;
+  #text = "";
+  /** The end of `#text`: all of its last line, unless that is very long. */
+  #tail = "";
+
+  /** All of it. */
+  get text(): string {
+    return this.#text;
+  }
+
+  /** Adds a printed byte; gives the text that it completes. */
+  add(byte: number): string {
+    let text = this.#decoder.decode(Uint8Array.of(byte), { stream: true });
+    if (this.stripEscapes) text = this.#escapes.filter(text);
+    if (text === "") return "";
+    this.#text += text;
+    this.#tail += text;
+    return text;
+  }
+
+  /** Removes text from the start. */
+  consume(length: number): void {
+    this.#text = this.#text.slice(length);
+    this.#tail = this.#text.slice(-TAIL);
+  }
+
+  /**
+   * The first of the patterns in the unread text, by where it begins; of those that begin together, the first in the list.
+   */
+  find(patterns: readonly Pattern[]): Found | null {
+    return search(patterns, this.#text, 0);
+  }
+
+  /**
+   * The same after a byte was added, at less cost: while a line has not ended, only matches that begin in it are found. (A match
+   * over several lines is found when the last of them ends.)
+   */
+  findAfterByte(patterns: readonly Pattern[]): Found | null {
+    if (this.#tail.endsWith("\n")) {
+      if (this.#tail.length > TAIL) this.#tail = this.#tail.slice(-TAIL / 2);
+      return this.find(patterns);
+    }
+    const line = this.#tail.lastIndexOf("\n") + 1, found = search(patterns, this.#tail, line);
+    return found && { ...found, start: found.start + this.#text.length - this.#tail.length };
+  }
+}
+
+function search(patterns: readonly Pattern[], text: string, from: number): Found | null {
+  let best: Found | null = null;
+  patterns.forEach((pattern, index) => {
+    const match = matchOf(pattern, text, from);
+    if (match !== null && (best === null || match.index < best.start)) best = { index, start: match.index, match };
+  });
+  return best;
+}
+
+function matchOf(pattern: Pattern, text: string, from: number): RegExpExecArray | null {
+  if (typeof pattern === "string") {
+    // What the text began before this line may end in it.
+    const index = text.indexOf(pattern, Math.max(0, from - pattern.length));
+    return index < 0 ? null : Object.assign([pattern], { index, input: text }) as unknown as RegExpExecArray;
+  }
+  const flags = pattern.flags.replace(/[gy]/g, "");
+  const copy = new RegExp(pattern.source, `${flags}g`);
+  copy.lastIndex = from;
+  return copy.exec(text);
+}
