@@ -8,11 +8,27 @@ export type { FileSource, LoaderDevice, MachineOptions } from "./machine/options
 export type { Stop, StopBase } from "./machine/stop.ts";
 export type { FloatRegisters, HartView, RegisterName, Registers, Word } from "./machine/hart_view.ts";
 export type { MemoryView } from "./machine/memory_view.ts";
-export type { Console, Receiver } from "./machine/console.ts";
+export type { Console, Receiver, TranscriptEntry } from "./machine/console.ts";
+export type { Pattern } from "./machine/console_text.ts";
+export type { ExpectDriver, ExpectOptions, ExpectResult, Within } from "./machine/expect.ts";
+export { TapError } from "./machine/tap.ts";
+export type { TapContext, TapReport, TapResult } from "./machine/tap.ts";
+export { Device } from "./machine/mmio.ts";
+export type { DeviceConnection, DeviceFunctions, DeviceNode, DevicePlace, Mapping, Mmio } from "./machine/mmio.ts";
+export type {
+  AccessRule,
+  Alarm,
+  Clock,
+  DeviceTreeNode,
+  DeviceTreeValue,
+  InterruptLine,
+  Reference,
+  Width,
+} from "./devices/device.ts";
 export type { SymbolMatch, Symbols } from "./machine/symbols.ts";
 export type { ElfSymbol, SymbolBinding, SymbolType } from "./machine/elf_sections.ts";
 export type { CompiledExits, CompilerStatistics } from "./jit/statistics.ts";
 export type { CompileReason } from "./jit/code_cache.ts";
 export type { AddressRange, CompiledCode } from "./jit/listing.ts";
 export type { TrapRecord } from "./hart/hart.ts";
-export { AddressError, HartbeatError, LoadError, OptionError } from "./machine/errors.ts";
+export { AddressError, ExpectError, HartbeatError, HookError, LoadError, OptionError } from "./machine/errors.ts";

@@ -111,6 +111,7 @@ export class LoadStoreUnit {
     } else this.#start = this.#physical(low, high, size, kind);
     if (!hart.watchpoints!.concerns(kind, low, high, this.#start, this.#rest, size)) return false;
     if (hart.count.state[IN_REGION] !== 0) throw INTERPRET;
+    hart.locate();
     return true;
   }
 

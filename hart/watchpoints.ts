@@ -196,7 +196,6 @@ export class Watchpoints implements WatchList {
       oldValue: kind === WRITE ? this.#bytes(low, physical, rest, size) : undefined,
       value: BigInt.asUintN(bits, unsigned64(value, valueHigh)),
     };
-    hart.locate();
     for (const watch of hits) {
       watch.hit(access);
       access.value = BigInt.asUintN(bits, access.value);

@@ -1,6 +1,6 @@
 // What a board is, and the parts that boards have in common.
 
-import type { Device, DeviceTreeNode } from "../devices/device.ts";
+import type { Device, DeviceTreeNode, InterruptLine } from "../devices/device.ts";
 import { isaString } from "../isa/extensions.ts";
 import { TIMEBASE_HZ } from "../devices/clint.ts";
 import type { Hart } from "../hart/hart.ts";
@@ -28,12 +28,24 @@ export interface BoardParts {
   readonly reset: () => void;
 }
 
+/** The interrupt controller that devices are wired to. */
+export interface BoardInterrupts {
+  /** Path of its node in the device tree. */
+  readonly path: string;
+  /** Its interrupts are numbered from 1 to this. */
+  readonly sources: number;
+  /** The wire of an interrupt. */
+  readonly line: (source: number) => InterruptLine;
+}
+
 /** A board that has been built. */
 export interface BuiltBoard {
   /** All devices, in the order in which they are reset and saved. */
   readonly devices: readonly Device[];
   /** Nodes of the device tree that the board describes itself with, without `/chosen`. */
   readonly deviceTree: DeviceTreeNode;
+  /** Where devices may be wired to; undefined where there is no such controller. */
+  readonly interrupts?: BoardInterrupts;
   /** Path of the console's node, for `stdout-path`; undefined if it has none. */
   readonly stdoutPath?: string;
 }

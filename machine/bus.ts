@@ -62,6 +62,11 @@ export class Bus implements PhysicalMemory {
     if (address < base + size && address + device.size > base) this.#ramIsCovered = true;
   }
 
+  /** Takes a device away. */
+  removeDevice(device: Device): void {
+    this.#regions = this.#regions.filter((region) => region.device !== device);
+  }
+
   #find(physical: number): Region | undefined {
     const { base, size } = this.ram;
     if (physical >= base && physical < base + size && !this.#ramIsCovered) return this.#regions[0];

@@ -116,8 +116,7 @@ export class Console {
 
   /**
    * Runs the guest until it has printed a text or a match of a regular expression, after what the last call read; reads up to
-   * the end of the match. The guest stops right there. Text that ends in no newline, such as a prompt, is seen at once; a match
-   * over several lines when the last of them ends. A regular expression matches as early as it can: `/\d+/` finds the first digit
+   * the end of the match. The guest stops right there. Text that ends in no newline, such as a prompt, is seen at once. A regular expression matches as early as it can: `/\d+/` finds the first digit
    * of a number, `/(\d+)\n/` all of it.
    *
    * @param pattern One, or several of which the one that begins first counts.

@@ -14,8 +14,8 @@ export interface Found {
   readonly match: RegExpExecArray;
 }
 
-/** Beyond this many UTF-16 units, only the last ones are looked at between ends of lines. */
-const TAIL = 4096;
+/** Of unread text that is longer, only so many UTF-16 units at the end are looked at before the end of a line. */
+const TAIL = 1024;
 
 /** Removes ECMA-48 escape sequences (colours, cursor movement, titles) from text that comes in pieces. */
 export class EscapeFilter {
@@ -54,7 +54,7 @@ export class UnreadText {
   /** Whether escape sequences are left out of what is printed from now on. */
   stripEscapes = false;
   #text = "";
-  /** The end of `#text`: all of its last line, unless that is very long. */
+  /** The end of `#text`, or all of it. */
   #tail = "";
 
   /** All of it. */
@@ -86,16 +86,15 @@ export class UnreadText {
   }
 
   /**
-   * The same after a byte was added, at less cost: while a line has not ended, only matches that begin in it are found. (A match
-   * over several lines is found when the last of them ends.)
+   * The same after a byte was added, at less cost: matches that begin long before it are found only when a line ends.
    */
   findAfterByte(patterns: readonly Pattern[]): Found | null {
-    if (this.#tail.endsWith("\n")) {
-      if (this.#tail.length > TAIL) this.#tail = this.#tail.slice(-TAIL / 2);
-      return this.find(patterns);
-    }
-    const line = this.#tail.lastIndexOf("\n") + 1, found = search(patterns, this.#tail, line);
-    return found && { ...found, start: found.start + this.#text.length - this.#tail.length };
+    if (this.#tail.endsWith("\n")) return this.find(patterns);
+    if (this.#tail.length > 2 * TAIL) this.#tail = this.#tail.slice(-TAIL);
+    const cut = this.#text.length - this.#tail.length;
+    // From its second unit on: at the first one, "^" would match.
+    const found = search(patterns, this.#tail, cut > 0 ? 1 : 0);
+    return found && { ...found, start: found.start + cut };
   }
 }
 
@@ -108,14 +107,19 @@ function search(patterns: readonly Pattern[], text: string, from: number): Found
   return best;
 }
 
+/** Patterns that can begin anywhere, by those that users gave. */
+const searching = new WeakMap<RegExp, RegExp>();
+
 function matchOf(pattern: Pattern, text: string, from: number): RegExpExecArray | null {
   if (typeof pattern === "string") {
-    // What the text began before this line may end in it.
-    const index = text.indexOf(pattern, Math.max(0, from - pattern.length));
+    const index = text.indexOf(pattern, from);
     return index < 0 ? null : Object.assign([pattern], { index, input: text }) as unknown as RegExpExecArray;
   }
-  const flags = pattern.flags.replace(/[gy]/g, "");
-  const copy = new RegExp(pattern.source, `${flags}g`);
+  let copy = searching.get(pattern);
+  if (copy === undefined) {
+    copy = new RegExp(pattern.source, `${pattern.flags.replace(/[gy]/g, "")}g`);
+    searching.set(pattern, copy);
+  }
   copy.lastIndex = from;
   return copy.exec(text);
 }

@@ -3,7 +3,7 @@
 import { ExpectError, OptionError } from "./errors.ts";
 import type { Found, Pattern, UnreadText } from "./console_text.ts";
 import { nearest } from "./nearest.ts";
-import { STOP_KINDS, type Stop } from "./stop.ts";
+import { type Stop, STOP_KINDS } from "./stop.ts";
 
 /** How long to wait, in the guest's own measure. */
 export interface Within {

@@ -22,11 +22,14 @@ import { buildDeviceTree } from "./device_tree.ts";
 import { parseAccel } from "./accelerator.ts";
 import { parseDeviceTree } from "./device_tree_reader.ts";
 import { elfXlen } from "./elf.ts";
-import { AddressError, OptionError } from "./errors.ts";
+import { AddressError, HookError, OptionError } from "./errors.ts";
+import type { ExpectDriver } from "./expect.ts";
+import { failureReport } from "./failure_report.ts";
 import { readFile } from "./files.ts";
 import { HartView } from "./hart_view.ts";
 import type { ImageFile, LoadPiece } from "./image.ts";
 import { MemoryView } from "./memory_view.ts";
+import { deviceNodes, Mmio, withSocNodes } from "./mmio.ts";
 import { nearest } from "./nearest.ts";
 import { type Peripherals, planPeripherals } from "./peripherals.ts";
 import { type FileSource, type MachineOptions, parseCpu, parseMemorySize } from "./options.ts";
@@ -34,7 +37,7 @@ import { Reservations } from "./reservations.ts";
 import type { Step } from "./run_control.ts";
 import { DEFAULT_QUANTUM, MAX_QUANTUM, Scheduler } from "./scheduler.ts";
 import { spike } from "./spike.ts";
-import type { Stop } from "./stop.ts";
+import type { Stop, StopCause } from "./stop.ts";
 import { Symbols } from "./symbols.ts";
 import { Timeline } from "./timeline.ts";
 import { turn } from "./turn.ts";
@@ -61,6 +64,8 @@ const MAX_SLICE = 2 ** 20, FIRST_SLICE = 2 ** 14, FIRST_SLICES = 300;
 export interface RunOptions {
   /** Stop after this many instructions. */
   readonly maxInstructions?: number;
+  /** Stop when so many seconds of virtual time have passed. */
+  readonly maxVirtualSeconds?: number;
   /** Stop before any hart executes the instruction at this address or symbol. */
   readonly until?: number | bigint | string;
 }
@@ -95,6 +100,8 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   readonly warnings: readonly string[];
   /** Watched addresses of all harts: what hooks and the debugger are made with. */
   readonly watchpoints: WatchList;
+  /** Devices of yours. */
+  readonly mmio: Mmio;
   /** Called at every trap that a hart takes. */
   onTrap: ((trap: TrapRecord, hart: HartView<X>) => void) | null = null;
   /** Called with each region after it was compiled. */
@@ -118,6 +125,15 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   #exitCode: number | undefined;
   #resetRequested = false;
   #stopRequested = false;
+  /** Ends the run with this stop before the next instruction. */
+  #request: StopCause | null = null;
+  /** What a script's function threw: ends the run before the next instruction. */
+  #error: Error | null = null;
+  /** The run that is in progress. */
+  #running: Promise<Stop> | null = null;
+  /** Virtual nanoseconds at which the run ends. */
+  #deadline = Infinity;
+  readonly #resetListeners = new Set<() => void>();
   #slices = 0;
   #wake: (() => void) | null = null;
   /** Something has happened since execution last looked at the host. */
@@ -217,8 +233,12 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
         this.#count.stop();
       },
     });
+    const tree = withSocNodes(
+      this.#built.deviceTree,
+      deviceNodes(options.devices ?? [], this.#built.interrupts),
+    );
     this.deviceTree = dtb === undefined
-      ? buildDeviceTree(withChosen(this.#built.deviceTree, this.#built.stdoutPath, plan, options.append))
+      ? buildDeviceTree(withChosen(tree, this.#built.stdoutPath, plan, options.append))
       : buildDeviceTree(withChosen(parseDeviceTree(dtb.bytes, dtb.name).root, undefined, plan, options.append));
     const room = dtb === undefined ? generatedDeviceTreeRoom : deviceTreeFileRoom(dtb.bytes.length);
     this.#plan = addDeviceTree(plan, range, this.deviceTree, room);
@@ -254,6 +274,19 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       });
     });
     this.console.onInput = () => this.#wakeUp();
+    this.console.driver = this.#driver();
+    this.mmio = new Mmio({
+      bus: this.#bus,
+      clock: this.#timeline,
+      memory: this.memory,
+      watchpoints: this.watchpoints,
+      interrupts: this.#built.interrupts,
+      board: boardName,
+      fail: (error, what) => this.#fail(error, what),
+    });
+    for (const { address, device, irq } of options.devices ?? []) {
+      this.mmio.map(address, device, irq === undefined ? {} : { irq });
+    }
     this.#debug = new DebugAccess(this, this.#harts, this.#bus);
     this.#debug.control.onChange = () => {
       this.#count.stop();
@@ -340,6 +373,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     this.#plan.images.forEach(write);
     this.#plan.patches.forEach(write);
     for (const device of this.#built.devices) device.reset();
+    this.mmio.reset();
     for (const hart of this.#harts) {
       hart.reset();
       hart.pc = this.#plan.startAt.get(hart.id) ?? BigInt(this.#definition.resetVector);
@@ -377,10 +411,62 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     return this.symbols.at(address) === undefined ? undefined : this.symbols.format(address);
   }
 
-  /** Ends a run that goes on asynchronously, at its next look at the host. */
+  /**
+   * Ends the run: after the present instruction if called while the guest executes (by a hook or a device), else at the next
+   * look at the host.
+   */
   stop(): void {
     this.#stopRequested = true;
+    this.#count.stop();
     this.#wakeUp();
+  }
+
+  /** Drives an interrupt of the board's controller, as a device would: `irq(5, true)` raises it, `irq(5, false)` lowers it. */
+  irq(number: number, level: boolean): void {
+    this.mmio.line(number).set(level);
+  }
+
+  /** Ends the run before the next instruction, with a stop of this kind. */
+  #end(cause: StopCause): void {
+    this.#request ??= cause;
+    this.#count.stop();
+    this.#wakeUp();
+  }
+
+  /** Ends the run before the next instruction with an error that a script's function has thrown. */
+  #fail(cause: unknown, what: string): void {
+    const { pc } = this.#scheduler.current, message = cause instanceof Error ? cause.message : String(cause);
+    this.#error ??= new HookError(`${what}, at ${this.symbols.format(pc)}: ${message}`, pc, cause);
+    this.#count.stop();
+    this.#wakeUp();
+  }
+
+  /** How expectations of consoles make the guest go on. */
+  #driver(): ExpectDriver {
+    let paused = false;
+    return {
+      run: async (limits) => {
+        paused = false;
+        const stop = await (this.#running ?? this.run(limits));
+        return paused && stop.kind === "paused" ? null : stop;
+      },
+      pause: () => {
+        paused = true;
+        this.#end({ kind: "paused" });
+      },
+      now: () => this.#timeline.now(),
+      instructions: () => this.#count.instructions(),
+      report: (stop) => this.explain(stop),
+      onReset: (listener) => {
+        this.#resetListeners.add(listener);
+        return () => this.#resetListeners.delete(listener);
+      },
+    };
+  }
+
+  /** What there is to say about where the guest is, in several lines: for messages. */
+  explain(stop: Stop): string {
+    return failureReport(this, stop);
   }
 
   /** Ends a wait for the host, also one that is about to begin. */
@@ -398,7 +484,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     return address;
   }
 
-  #stop(stop: { kind: "exit"; code: number } | { kind: Exclude<Stop["kind"], "exit"> }): Stop {
+  #stop(stop: StopCause): Stop {
     this.#count.end();
     const { id, pc } = this.#scheduler.current;
     return { ...stop, hart: id, pc, instructions: this.#count.instructions() };
@@ -413,20 +499,34 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     const breakpoints = this.#debug.breakpoints.changes();
     if (breakpoints !== null) { for (const executor of this.#executors) executor.setBreakpoints(breakpoints); }
     for (;;) {
+      if (this.#error !== null) {
+        const error = this.#error;
+        this.#error = null;
+        throw error;
+      }
       if (this.#exitCode !== undefined) return this.#stop({ kind: "exit", code: this.#exitCode });
+      if (this.#request !== null) {
+        const cause = this.#request;
+        this.#request = null;
+        return this.#stop(cause);
+      }
+      if (this.#stopRequested) return this.#stop({ kind: "stopped" });
       if (this.#resetRequested) {
         this.#resetRequested = false;
         if (!this.#reboot) return this.#stop({ kind: "reset" });
         this.reset();
+        for (const listener of this.#resetListeners) listener();
       }
       this.#timeline.expire();
       const left = target - this.#count.instructions();
       if (left <= 0) return undefined;
+      const untilDeadline = this.#timeline.cyclesTo(this.#deadline);
+      if (untilDeadline <= 0) return this.#stop({ kind: "budget" });
       const hart = this.#scheduler.next();
       if (hart === undefined) {
         const cycles = this.#timeline.cyclesToNext();
         if (cycles === Infinity || this.#timeline.hostWait() !== undefined) return this.#stop({ kind: "deadlock" });
-        this.#count.idle += cycles;
+        this.#count.idle += Math.min(cycles, untilDeadline);
         continue;
       }
       this.#count.start(
@@ -434,6 +534,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
           left,
           this.#scheduler.left,
           Math.max(1, this.#timeline.cyclesToNext()),
+          untilDeadline,
           this.#slices++ < FIRST_SLICES ? FIRST_SLICE : MAX_SLICE,
         ),
       );
@@ -450,9 +551,21 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
    *
    * @throws {AddressError} If `until` is not a symbol.
    */
-  async run(options: RunOptions = {}): Promise<Stop> {
+  run(options: RunOptions = {}): Promise<Stop> {
+    if (this.#running !== null) {
+      return Promise.reject(new OptionError("run: the machine is running already; await that run, or stop it"));
+    }
+    const running = this.#run(options).finally(() => this.#running = null);
+    this.#running = running;
+    return running;
+  }
+
+  async #run(options: RunOptions): Promise<Stop> {
     const budget = options.maxInstructions ?? Infinity;
     if (!(budget >= 0)) throw new OptionError(`maxInstructions: ${budget} is not a count`);
+    const seconds = options.maxVirtualSeconds ?? Infinity;
+    if (!(seconds >= 0)) throw new OptionError(`maxVirtualSeconds: ${seconds} is no time`);
+    this.#deadline = this.#timeline.now() + seconds * 1e9;
     const until = options.until === undefined ? undefined : BigInt.asUintN(this.xlen, this.#address(options.until));
     const end = this.#count.instructions() + budget;
     const { control, breakpoints } = this.#debug, owner = {};
@@ -492,6 +605,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       }
     } finally {
       breakpoints.removeAll(owner);
+      this.#deadline = Infinity;
       control.running = false;
     }
   }
@@ -579,6 +693,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
    * The stop names that hart; `current` may already be another.
    */
   step(): Stop {
+    this.#stopRequested = false;
     return this.#advance(1, true) ?? this.#stop({ kind: "budget" });
   }
 

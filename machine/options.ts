@@ -3,6 +3,7 @@
 import { type Extension, EXTENSIONS, partsOf, withImplied } from "../isa/extensions.ts";
 import type { DeviceOptions, DriveOptions, GlobalProperty } from "./device_options.ts";
 import { OptionError } from "./errors.ts";
+import type { DevicePlace } from "./mmio.ts";
 import { nearest } from "./nearest.ts";
 
 /** A file: its path or URL (read through the host's file system), or its bytes with a name for messages. */
@@ -64,6 +65,8 @@ export interface MachineOptions {
   readonly hostClock?: () => number;
   /** How instructions are executed: `"interpreter"` or `"jit"` with properties, as `-accel`. */
   readonly accel?: string;
+  /** Devices of yours that are there from the start, so that the device tree can name them. */
+  readonly devices?: readonly DevicePlace[];
   /** False: a reset by the guest ends the run (`-no-reboot`). Default true. */
   readonly reboot?: boolean;
 }

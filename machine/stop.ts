@@ -10,6 +10,22 @@ export interface StopBase {
   readonly instructions: number;
 }
 
+/** The kinds of stops. */
+export const STOP_KINDS = [
+  "exit",
+  "reset",
+  "breakpoint",
+  "budget",
+  "deadlock",
+  "stopped",
+  "paused",
+  "trap-loop",
+  "reset-loop",
+  "invalid-jump",
+  "no-progress",
+  "panic",
+] as const;
+
 /** Why `run` returned. */
 export type Stop =
   & StopBase
@@ -20,10 +36,28 @@ export type Stop =
     | { readonly kind: "reset" }
     /** Reached the `until` address. */
     | { readonly kind: "breakpoint" }
-    /** Executed `maxInstructions`. */
+    /** Executed `maxInstructions`, or `maxVirtualSeconds` passed. */
     | { readonly kind: "budget" }
-    /** Every hart waits for an interrupt that nothing inside the machine will raise; console input might. */
+    /**
+     * Nothing can happen any more: every hart waits (WFI) or jumps to itself, and nothing inside the machine will raise an
+     * interrupt that it takes; console input might.
+     */
     | { readonly kind: "deadlock" }
+    /** The guest takes the same trap at the same place again and again, in its trap handler perhaps. */
+    | { readonly kind: "trap-loop" }
+    /** The guest resets the machine again and again. */
+    | { readonly kind: "reset-loop" }
+    /** The guest has jumped to where nothing can be executed. */
+    | { readonly kind: "invalid-jump" }
+    /** The guest is in a loop that changes nothing, which no interrupt can end. */
+    | { readonly kind: "no-progress" }
+    /** The guest has called a function, or printed a text, that says that it gives up: `what`. */
+    | { readonly kind: "panic"; readonly what: string }
     /** `stop()` was called. */
     | { readonly kind: "stopped" }
+    /** Something that a console was expected to print was printed. */
+    | { readonly kind: "paused" }
   );
+
+/** What is known of a stop before the run has ended. */
+export type StopCause = Stop extends infer S ? S extends Stop ? Omit<S, keyof StopBase> : never : never;

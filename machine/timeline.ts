@@ -57,10 +57,14 @@ export class Timeline implements Clock {
 
   /** Cycles until the next alarm: at least 0, Infinity if there is none. */
   cyclesToNext(): number {
-    const next = this.#pending[0];
-    if (next === undefined) return Infinity;
-    if (this.#hostClock !== undefined) return next.at <= this.now() ? 0 : HOST_SLICE;
-    return Math.max(0, Math.ceil(next.at / this.#nanosecondsPerCycle) - this.#count.cycles());
+    return this.cyclesTo(this.#pending[0]?.at ?? Infinity);
+  }
+
+  /** Cycles until a moment of virtual time (nanoseconds): at least 0. */
+  cyclesTo(nanoseconds: number): number {
+    if (nanoseconds === Infinity) return Infinity;
+    if (this.#hostClock !== undefined) return nanoseconds <= this.now() ? 0 : HOST_SLICE;
+    return Math.max(0, Math.ceil(nanoseconds / this.#nanosecondsPerCycle) - this.#count.cycles());
   }
 
   /** Nanoseconds of host time until the next alarm, where time follows the host; undefined where it does not. */

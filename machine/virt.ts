@@ -117,6 +117,7 @@ function build({ bus, harts, timeline, console, peripherals, exit, reset }: Boar
   const syscon = { reference: `/soc/${unit("test", VIRT.test)}` };
   return {
     devices: [test, clint, plic, uart, ...virtio.devices],
+    interrupts: { path: plicPath, sources: VIRT.plic.sources, line: (source) => plic.line(source) },
     stdoutPath: `/soc/${unit("serial", VIRT.uart)}`,
     deviceTree: {
       properties: { "#address-cells": 2, "#size-cells": 2, "compatible": "riscv-virtio", "model": "riscv-virtio,qemu" },
