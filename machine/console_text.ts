@@ -43,7 +43,9 @@ function isWhole(sequence: string): boolean {
   const kind = sequence[1];
   if (kind === "[") return sequence.length > 2 && /[@-~]$/.test(sequence);
   // Strings: DCS, SOS, OSC, PM, APC.
-  if (kind !== undefined && "PX]^_".includes(kind)) return /(\x07|\x1b\\)$/.test(sequence) && sequence.length > 2;
+  if (kind !== undefined && "PX]^_".includes(kind)) {
+    return sequence.length > 2 && (sequence.endsWith("\x07") || sequence.endsWith("\x1b\\"));
+  }
   return /[0-~]$/.test(sequence);
 }
 

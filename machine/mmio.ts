@@ -42,7 +42,7 @@ export interface DeviceConnection {
  * A device to extend. While it is mapped, the guest's loads and stores in its range call `read` and `write`; registers and pc of
  * the machine are then exactly those of the instruction. It uses `irq`, `clock` and `memory` once it is mapped.
  */
-export abstract class Device implements BusDevice {
+export abstract class Device {
   /** Name for messages, and of the region in the memory map. */
   readonly name: string;
   /** Length of its registers in bytes. */

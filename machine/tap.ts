@@ -116,7 +116,7 @@ export class TapParser {
       diagnostics.unshift(...inner.diagnostics);
     }
     diagnostics.unshift(...level.diagnostics.splice(0));
-    const directive = DIRECTIVE.exec(rest!), kind = directive?.[2]!.toUpperCase(), ok = not === undefined;
+    const directive = DIRECTIVE.exec(rest!), kind = directive?.[2]?.toUpperCase(), ok = not === undefined;
     level.results.push({
       number: number === undefined ? level.results.length + 1 : Number(number),
       ok,
