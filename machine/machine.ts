@@ -235,7 +235,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     });
     const tree = withSocNodes(
       this.#built.deviceTree,
-      deviceNodes(options.devices ?? [], this.#built.interrupts),
+      deviceNodes(options.mmio ?? [], this.#built.interrupts),
     );
     this.deviceTree = dtb === undefined
       ? buildDeviceTree(withChosen(tree, this.#built.stdoutPath, plan, options.append))
@@ -284,7 +284,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       board: boardName,
       fail: (error, what) => this.#fail(error, what),
     });
-    for (const { address, device, irq } of options.devices ?? []) {
+    for (const { address, device, irq } of options.mmio ?? []) {
       this.mmio.map(address, device, irq === undefined ? {} : { irq });
     }
     this.#debug = new DebugAccess(this, this.#harts, this.#bus);

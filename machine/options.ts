@@ -66,7 +66,7 @@ export interface MachineOptions {
   /** How instructions are executed: `"interpreter"` or `"jit"` with properties, as `-accel`. */
   readonly accel?: string;
   /** Devices of yours that are there from the start, so that the device tree can name them. */
-  readonly devices?: readonly DevicePlace[];
+  readonly mmio?: readonly DevicePlace[];
   /** False: a reset by the guest ends the run (`-no-reboot`). Default true. */
   readonly reboot?: boolean;
 }

@@ -144,7 +144,7 @@ test("a device class has interrupts, alarms, DMA, and a node of the device tree"
     cpu: "rv64",
     bios: p.elf(),
     memory: "4M",
-    devices: [{ address: AT, device, irq: 40 }],
+    mmio: [{ address: AT, device, irq: 40 }],
   });
   const node = nodeAt(parseDeviceTree(m.deviceTree, "tree").root, "/soc/countdown@40000000");
   assert.ok(node !== undefined);
