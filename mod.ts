@@ -5,6 +5,7 @@ export { type InstructionText, Machine, type RunOptions } from "./machine/machin
 export type { DeviceOptions, DriveOptions, GlobalProperty } from "./machine/device_options.ts";
 export { type BlockBackend, MemoryBlocks } from "./devices/block_backend.ts";
 export type { FileSource, LoaderDevice, MachineOptions } from "./machine/options.ts";
+export type { Debugging, DebugServer, ListenOptions } from "./machine/debugging.ts";
 export type { Stop, StopBase } from "./machine/stop.ts";
 export type { FloatRegisters, HartView, RegisterName, Registers, Word } from "./machine/hart_view.ts";
 export type { MemoryView } from "./machine/memory_view.ts";

@@ -1,5 +1,6 @@
 // The options of the command, each once: names, argument, help, and what it does to the settings.
 
+import { DEBUG_OPTIONS } from "./debug_options.ts";
 import { OptionError } from "../machine/errors.ts";
 import { nearest } from "../machine/nearest.ts";
 import { readDevice, readDrive, readGlobal, readLoader } from "./device_options.ts";
@@ -7,7 +8,7 @@ import { readNumber, readProperties, readSwitch, unknownValue } from "./properti
 import { LOG_ITEMS, type LogItem, type Serial, type Settings } from "./settings.ts";
 
 /** Headings of the help, in order. */
-export const GROUPS = ["Machine", "Programs", "Devices", "Console", "Log and the rest"] as const;
+export const GROUPS = ["Machine", "Programs", "Devices", "Console", "Debugging", "Log and the rest"] as const;
 
 /** An option. */
 export interface CommandOption {
@@ -24,7 +25,7 @@ export interface CommandOption {
 
 /** Names of other options of QEMU, which users may expect. */
 const NOT_YET: readonly string[] = [
-  ..."S s gdb hda cdrom blockdev netdev net nic chardev object qmp mon trace plugin seed".split(
+  ..."hda cdrom blockdev netdev net nic chardev object qmp mon trace plugin seed".split(
     " ",
   ),
   ..."semihosting semihosting-config loadvm daemonize pidfile nodefaults no-shutdown singlestep action watchdog".split(
@@ -274,6 +275,7 @@ export const OPTIONS: readonly CommandOption[] = [
       if (value !== "none" && value !== "null") throw notYet(`${option} ${value}`);
     },
   },
+  ...DEBUG_OPTIONS,
   {
     names: ["d"],
     argument: "in_asm,int,exec,jit",

@@ -2,7 +2,9 @@
 
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import process from "node:process";
+import type { Listener } from "../debug/tcp.ts";
 import { parseAddressRanges } from "../machine/address_range.ts";
+import { debugAccess } from "../machine/debug_access.ts";
 import { AddressError, HartbeatError, OptionError } from "../machine/errors.ts";
 import { Machine } from "../machine/machine.ts";
 import { parseAccel } from "../machine/accelerator.ts";
@@ -115,7 +117,9 @@ class Session {
   readonly #logDescriptor: number;
   /** `-accel jit,stats=on`. */
   readonly #statistics: boolean;
+  readonly #settings: Settings;
   #keyboard: Keyboard | undefined;
+  readonly #listeners: Listener[] = [];
   /** Exit code, once something else than the guest has ended the session. */
   #ended: number | undefined;
   #onEnded: () => void = () => {};
@@ -123,6 +127,7 @@ class Session {
 
   constructor(machine: Machine, settings: Settings) {
     this.#machine = machine;
+    this.#settings = settings;
     this.#serial = settings.serial ?? { kind: "stdio", escapes: true };
     this.#statistics = parseAccel(settings.machine.accel ?? "jit").stats;
     const ranges = readFilter(machine, settings.logFilter);
@@ -148,6 +153,7 @@ class Session {
     for (const signal of SIGNALS) process.on(signal, this.#signal);
     if (serial.kind === "stdio") this.#connectKeyboard(serial.escapes);
     try {
+      await this.#openDebugging();
       const code = this.#exitCode(await this.#execute());
       const { compilerStatistics: statistics, instructions } = this.#machine;
       if (this.#statistics && statistics !== undefined) {
@@ -157,9 +163,26 @@ class Session {
       // What went wrong while the last output was written counts, too.
       return this.#ended ?? code ?? await this.#waitForEnd();
     } finally {
+      for (const listener of this.#listeners) await listener.close();
       this.#keyboard?.close();
       if (serial.kind === "file" && descriptor !== undefined) closeSync(descriptor);
     }
+  }
+
+  /** Starts what lets others hold the machine. */
+  async #openDebugging(): Promise<void> {
+    const { gdb, halted } = this.#settings, { control } = debugAccess(this.#machine);
+    if (halted) control.halt();
+    if (gdb === undefined) return;
+    // While somebody may connect, a machine that only waits has not come to its end.
+    control.attached++;
+    const { startGdbServer } = await import("../debug/gdb_server.ts");
+    const option = `-gdb tcp:${gdb.host}:${gdb.port}`;
+    const kill = () => {
+      this.#say("terminated via GDBstub");
+      this.#end(0);
+    };
+    this.#listeners.push(await startGdbServer(this.#machine, { ...gdb, option, kill }));
   }
 
   #say(text: string): void {

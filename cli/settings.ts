@@ -49,6 +49,10 @@ export interface Settings {
   logFile?: string;
   /** `-machine dumpdtb=FILE`. */
   deviceTreeFile?: string;
+  /** `-s`, `-gdb`: where to wait for GDB. */
+  gdb?: { readonly host: string; readonly port: number };
+  /** `-S`: hold the machine before its first instruction. */
+  halted?: boolean;
   /** Print this and end. */
   listing?: Listing;
   /** The model whose properties are listed. */

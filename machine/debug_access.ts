@@ -1,6 +1,7 @@
 // What debuggers reach of a machine: memory through a hart's eyes, all registers, devices by name, breakpoints, and who runs.
 
 import type { Hart } from "../hart/hart.ts";
+import type { WatchList } from "../hart/watchpoints.ts";
 import { HIGH } from "../isa/pair.ts";
 import { BreakpointTable } from "./breakpoints.ts";
 import type { Bus, Region } from "./bus.ts";
@@ -21,14 +22,17 @@ export class DebugAccess {
   readonly control: RunControl = new RunControl();
   /** Breakpoints of everybody. */
   readonly breakpoints: BreakpointTable = new BreakpointTable();
+  /** Watched addresses of everybody. */
+  readonly watchpoints: WatchList;
   readonly #harts: readonly Hart[];
   readonly #bus: Bus;
 
   /** For the machine. */
-  constructor(machine: object, harts: readonly Hart[], bus: Bus) {
+  constructor(machine: object, harts: readonly Hart[], bus: Bus, watchpoints: WatchList) {
     accesses.set(machine, this);
     this.#harts = harts;
     this.#bus = bus;
+    this.watchpoints = watchpoints;
   }
 
   /** A hart with all its state. */

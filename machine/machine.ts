@@ -17,6 +17,7 @@ import { addDeviceTree, type BootPlan, deviceTreeFileRoom, generatedDeviceTreeRo
 import { Bus } from "./bus.ts";
 import { Console } from "./console.ts";
 import { DebugAccess } from "./debug_access.ts";
+import { Debugging } from "./debugging.ts";
 import { withChosen } from "./chosen.ts";
 import { buildDeviceTree } from "./device_tree.ts";
 import { parseAccel } from "./accelerator.ts";
@@ -102,6 +103,8 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   readonly watchpoints: WatchList;
   /** Devices of yours. */
   readonly mmio: Mmio;
+  /** The door for debuggers. */
+  readonly debug: Debugging = new Debugging(this as unknown as Machine);
   /** Called at every trap that a hart takes. */
   onTrap: ((trap: TrapRecord, hart: HartView<X>) => void) | null = null;
   /** Called with each region after it was compiled. */
@@ -287,7 +290,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     for (const { address, device, irq } of options.mmio ?? []) {
       this.mmio.map(address, device, irq === undefined ? {} : { irq });
     }
-    this.#debug = new DebugAccess(this, this.#harts, this.#bus);
+    this.#debug = new DebugAccess(this, this.#harts, this.#bus, this.watchpoints);
     this.#debug.control.onChange = () => {
       this.#count.stop();
       this.#wakeUp();
@@ -542,6 +545,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       if (hart === current) pass = false;
       this.#count.end();
       if (reached) return this.#stop({ kind: "breakpoint" });
+      if (this.#debug.control.wanted !== null) return undefined;
     }
   }
 
@@ -574,6 +578,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     control.running = true;
     try {
       for (let first = true;; first = false) {
+        if (control.wanted !== null) control.stopped(control.wanted);
         if (control.halted) {
           await this.onTurn?.();
           await this.#untilResumed();
@@ -596,12 +601,11 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
           return stop;
         }
         if (this.#count.instructions() >= end) return this.#stop({ kind: "budget" });
-        if (control.halted) continue;
+        if (control.halted || control.wanted !== null) continue;
         await this.onTurn?.();
         if (stop === undefined) await this.#turn();
         else if (!await this.#waitForHost()) return stop;
         if (this.#stopRequested) return this.#stop({ kind: "stopped" });
-        if (control.haltWanted) control.stopped({ kind: "asked" });
       }
     } finally {
       breakpoints.removeAll(owner);

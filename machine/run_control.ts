@@ -9,6 +9,8 @@ export type Halt =
   | { readonly kind: "breakpoint"; readonly hart: number }
   /** It made the steps that were asked for. */
   | { readonly kind: "step"; readonly hart: number }
+  /** A load or store hit a watchpoint: the object that stands for it. */
+  | { readonly kind: "watchpoint"; readonly hart: number; readonly watch: object }
   /** Somebody asked for it. */
   | { readonly kind: "asked" }
   /** The guest has ended, with this exit code; the run is over. */
@@ -70,14 +72,19 @@ export class RunControl {
    */
   halt(): void {
     if (this.#halted) return;
-    this.#wanted = true;
-    if (this.#running) this.onChange();
+    if (this.#running) this.request({ kind: "asked" });
     else this.stopped({ kind: "asked" });
   }
-  #wanted = false;
+  #wanted: Halt | null = null;
 
-  /** Somebody waits for a halt that has not come yet. For the run. */
-  get haltWanted(): boolean {
+  /** Asks for a halt after the instruction that is being executed, for a reason. The first that asks gets its reason reported. */
+  request(halt: Halt): void {
+    this.#wanted ??= halt;
+    this.onChange();
+  }
+
+  /** The halt that somebody waits for. For the run. */
+  get wanted(): Halt | null {
     return this.#wanted;
   }
 
@@ -90,10 +97,11 @@ export class RunControl {
     this.onChange();
   }
 
-  /** Holds the machine and tells the listeners why. */
-  stopped(halt: Halt): void {
+  /** Holds the machine and tells the listeners why: as was asked for, if anybody has asked. */
+  stopped(why: Halt): void {
+    const halt = why.kind === "exit" ? why : this.#wanted ?? why;
     this.#halted = halt.kind !== "exit";
-    this.#wanted = false;
+    this.#wanted = null;
     this.#step = null;
     for (const listener of [...this.#listeners]) listener(halt);
   }
@@ -101,6 +109,6 @@ export class RunControl {
   /** For the machine: a run begins or ends. */
   set running(running: boolean) {
     this.#running = running;
-    if (!running && this.#wanted) this.stopped({ kind: "asked" });
+    if (!running && this.#wanted !== null) this.stopped(this.#wanted);
   }
 }

@@ -1,0 +1,81 @@
+// The real GDB: runs commands in it against hartbeat and against QEMU.
+
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Machine } from "../../machine/machine.ts";
+import type { MachineOptions } from "../../machine/options.ts";
+import type { Stop } from "../../machine/stop.ts";
+import { missing } from "./command.ts";
+
+/** Longest time that GDB may take, milliseconds. */
+const LIMIT = 60_000;
+
+/** Why there is no GDB, or false if there is one. */
+export function gdbMissing(): string | false {
+  return missing("gdb-multiarch", "--version", "gdb-multiarch");
+}
+
+const SETTINGS = ["pagination off", "width 0", "height 0", "confirm off", "style enabled off"];
+
+/** What GDB prints, on either output, for commands after it has connected to a target. One that fails ends nothing. */
+export async function gdb(target: string, elf: string | null, commands: readonly string[]): Promise<string> {
+  const args = [
+    ...["-nx", "-q", "-batch", ...elf === null ? [] : [elf]],
+    ...SETTINGS.flatMap((setting) => ["-iex", `set ${setting}`]),
+    ...[`target remote ${target}`, ...commands].flatMap((command) => ["-ex", command]),
+  ];
+  const process = spawn("sh", ["-c", 'exec gdb-multiarch "$@" 2>&1', "sh", ...args], {
+    timeout: LIMIT,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let text = "";
+  process.stdout!.on("data", (data) => text += data);
+  await new Promise((resolve) => process.on("close", resolve));
+  return text.replaceAll(target, "TARGET");
+}
+
+/** What GDB prints with QEMU as its target, held before the first instruction. */
+export async function gdbOfQemu(
+  xlen: 32 | 64,
+  elf: string,
+  commands: readonly string[],
+  options: readonly string[] = [],
+) {
+  const folder = mkdtempSync(join(tmpdir(), "hartbeat-qemu-")), socket = join(folder, "gdb");
+  const process = spawn(`qemu-system-riscv${xlen}`, [
+    ...["-machine", "virt", "-display", "none", "-serial", "null", "-monitor", "none", "-bios", elf, "-S"],
+    ...["-gdb", `unix:${socket},server=on,wait=off`, ...options],
+  ], { timeout: LIMIT, stdio: "ignore" });
+  const ended = new Promise((resolve) => process.on("close", resolve));
+  try {
+    while (!existsSync(socket) && process.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 20));
+    return await gdb(socket, elf, commands);
+  } finally {
+    if (process.exitCode === null) process.kill();
+    await ended;
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** A GDB session with hartbeat as its target: what GDB printed, the machine afterwards, and why its run ended. */
+export interface Session {
+  readonly text: string;
+  readonly machine: Machine;
+  readonly stop: Stop;
+}
+
+/** Connects GDB to a machine that is held before the first instruction. */
+export async function gdbOfHartbeat(
+  elf: string,
+  commands: readonly string[],
+  options: MachineOptions = {},
+): Promise<Session> {
+  const machine = await Machine.create({ bios: elf, ...options });
+  await using server = await machine.debug.listen({ port: 0, halt: true });
+  const run = machine.run();
+  const text = await gdb(`127.0.0.1:${server.port}`, elf, commands);
+  machine.stop();
+  return { text, machine, stop: await run };
+}
