@@ -347,9 +347,9 @@ export class GdbStub {
     return { hart, interrupts: (this.#stepBits & STEP_NO_INTERRUPTS) === 0, ...(range && { range }) };
   }
 
-  #go(step: Step | null): void {
+  #go(step: Step | null, only: ReadonlySet<number> | null = null): void {
     this.#waits = true;
-    this.#debug.control.resume(step);
+    this.#debug.control.resume(step, only);
   }
 
   /** `vCont` and other packets that begin with `v`. */
@@ -365,22 +365,24 @@ export class GdbStub {
     return "";
   }
 
-  /** Actions of `vCont`, the first that names a hart (or all that are left) counts. */
+  /** Actions of `vCont`: for each hart the first counts that names it, or all. A hart without one stands still. */
   #continue(text: string): string | null {
-    let step: Step | null = null, goes = false;
+    const going = new Set<number>();
+    let step: Step | null = null;
     for (const part of text.split(";")) {
       const match = /^(?:([cs])|[CS]([0-9a-f]{2})|r([0-9a-f]+),([0-9a-f]+))(?::(.*))?$/i.exec(part);
       if (match === null) return "";
       const thread = match[5] === undefined ? "any" : this.#named(match[5]);
       if (thread === undefined) return INVALID;
-      goes = true;
-      if (step !== null || !/^[srS]/.test(part)) continue;
+      const harts = thread === "any" ? Array.from({ length: this.#debug.harts }, (_, hart) => hart) : [thread];
+      const fresh = harts.filter((hart) => !going.has(hart));
+      for (const hart of fresh) going.add(hart);
+      if (step !== null || fresh.length === 0 || !/^[srS]/.test(part)) continue;
       const start = hex(match[3] ?? ""), end = hex(match[4] ?? "");
       const range = start === undefined || end === undefined ? undefined : { start, end };
-      step = this.#step(thread === "any" ? this.#hart : thread, range);
+      step = this.#step(fresh.includes(this.#hart) ? this.#hart : fresh[0]!, range);
     }
-    if (!goes) return INVALID;
-    this.#go(step);
+    this.#go(step, going.size < this.#debug.harts ? going : null);
     return null;
   }
 

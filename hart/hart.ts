@@ -104,6 +104,8 @@ export class Hart {
   privilege: number = MACHINE;
   /** Interrupt wires from outside, as bits of mip. */
   lines = 0;
+  /** While true, a debugger lets only others execute. */
+  held = false;
   /** While true, no interrupt is taken, whatever is pending: a debugger steps. */
   holdsInterrupts = false;
   /** True from WFI until an interrupt is pending. */
@@ -219,8 +221,9 @@ export class Hart {
     this.count.yields = true;
     this.count.stop();
   }
-  /** Whether it can execute: it does not wait, or an interrupt ends that now. */
+  /** Whether it can execute: it does not wait, or an interrupt ends that now, and no debugger holds it. */
   wakes(): boolean {
+    if (this.held) return false;
     if (this.waiting && (this.pending() & this.csrs[2 * CSR.mie]!) !== 0) this.waiting = false;
     return !this.waiting;
   }

@@ -586,6 +586,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
           // As where a run begins, the breakpoint at pc is the one that was reached before.
           first = true;
         }
+        for (const hart of this.#harts) hart.held = control.holds(hart.id);
         const left = end - this.#count.instructions();
         this.#woken = false;
         const stop = control.step === null
@@ -608,6 +609,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
         if (this.#stopRequested) return this.#stop({ kind: "stopped" });
       }
     } finally {
+      for (const hart of this.#harts) hart.held = false;
       breakpoints.removeAll(owner);
       this.#deadline = Infinity;
       control.running = false;
@@ -633,12 +635,20 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       if (hart.wakes()) this.#scheduler.give(hart.id);
       const stop = this.#advance(1, pass && n === 0);
       hart.holdsInterrupts = false;
-      if (stop !== undefined) return stop;
+      if (stop !== undefined || control.wanted !== null) return stop;
       // While it waits, others execute.
       if (this.#scheduler.current !== hart) continue;
-      if (hart.pc >= start && hart.pc < end) continue;
-      control.stopped({ kind: "step", hart: step.hart });
-      return undefined;
+      if (hart.pc < start || hart.pc >= end) {
+        control.stopped({ kind: "step", hart: step.hart });
+        return undefined;
+      }
+      // What it steps over may be waiting for them.
+      for (const other of this.#harts) {
+        if (other === hart || !other.wakes()) continue;
+        this.#scheduler.give(other.id);
+        const reached = this.#advance(1, false);
+        if (reached !== undefined || control.wanted !== null) return reached;
+      }
     }
     return undefined;
   }

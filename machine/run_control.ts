@@ -30,6 +30,7 @@ export interface Step {
 export class RunControl {
   #halted = false;
   #step: Step | null = null;
+  #only: ReadonlySet<number> | null = null;
   /** Whether a run is in progress. */
   #running = false;
   readonly #listeners = new Set<(halt: Halt) => void>();
@@ -88,9 +89,20 @@ export class RunControl {
     return this.#wanted;
   }
 
-  /** Lets the machine go on, freely or step by step. */
-  resume(step: Step | null = null): void {
+  /** Whether a hart stands still while others go on. */
+  holds(hart: number): boolean {
+    return this.#only !== null && !this.#only.has(hart);
+  }
+
+  /**
+   * Lets the machine go on.
+   *
+   * @param step What one hart executes step by step, while the others run; null: all run freely.
+   * @param only The harts that may execute; null: all.
+   */
+  resume(step: Step | null = null, only: ReadonlySet<number> | null = null): void {
     this.#step = step;
+    this.#only = only;
     if (!this.#halted) return;
     this.#halted = false;
     for (const listener of [...this.#resumptions]) listener();

@@ -77,6 +77,10 @@ test("every option sets what it says", () => {
   assert.deepEqual(parseCommandLine(["-serial", "mon:stdio"]).serial, { kind: "stdio", escapes: true });
   assert.deepEqual(parseCommandLine(["-serial", "stdio"]).serial, { kind: "stdio", escapes: false });
   assert.equal(parseCommandLine(["-rtc", "clock=vm"]).hostClock, false);
+  assert.deepEqual(parseCommandLine(["-s"]).gdb, { host: "", port: 1234 });
+  assert.equal(parseCommandLine(["-S"]).halted, true);
+  assert.deepEqual(parseCommandLine(["-gdb", "tcp:[::1]:99,server=on,wait=off"]).gdb, { host: "::1", port: 99 });
+  assert.equal(parseCommandLine(["-s", "-gdb", "none"]).gdb, undefined);
   assert.equal(parseCommandLine(["-icount", "4"]).machine.icountShift, 4);
 });
 
@@ -87,9 +91,6 @@ for (
     ["-xyzzy", "-xyzzy: no such option"],
     ["kernel.elf", "kernel.elf: not an option; a program is given as -bios kernel.elf or -kernel kernel.elf"],
     ["-bios", "-bios needs a value: -bios FILE|none"],
-    ["-S", "-S: not supported yet"],
-    ["-s", "-s: not supported yet"],
-    ["-gdb tcp::1234", "-gdb: not supported yet"],
     ["-drive if=none,id=x0", '-drive if=none,id=x0: A block device must be specified for "file"'],
     ["-drive file=x,if=non", "-drive file=x,if=non: unsupported bus type 'non'; did you mean none?"],
     [
@@ -104,6 +105,15 @@ for (
     ["-drive file=x,readonly=maybe", "-drive readonly=: maybe is neither on nor off"],
     ["-drive file=x,cache=writebak", "-drive cache=writebak: no such value; did you mean writeback?"],
     ["-global foo", "-global foo: write MODEL.property=value, virtio-mmio.force-legacy=false, say"],
+    ["-gdb tcp:1234", "-gdb tcp:1234: not an address; write tcp::1234 or tcp:127.0.0.1:1234"],
+    ["-gdb tcp::65536", "-gdb tcp::65536: not an address; write tcp::1234 or tcp:127.0.0.1:1234"],
+    ["-gdb stdio", "-gdb stdio: not supported yet"],
+    ["-gdb tcp::1,serve=on", "-gdb tcp,serve=on: no property serve; did you mean server?"],
+    [
+      "-gdb tcp::1,server=off",
+      "-gdb server=off: hartbeat listens and does not wait; use -S to hold the guest",
+    ],
+    ["-device loadr,file=x", "-device loadr: no such device; did you mean loader?"],
     ["-device loader,fil=x", "-device loader,fil=x: no property fil; did you mean file?"],
     ["-device loader,file=x,addr=0y1", "-device loader,addr=: 0y1 is not a number"],
     ["-device loader,file=x,force-raw=maybe", "-device loader,force-raw=: maybe is neither on nor off"],
