@@ -113,7 +113,6 @@ for (
       "-gdb tcp::1,server=off",
       "-gdb server=off: hartbeat listens and does not wait; use -S to hold the guest",
     ],
-    ["-device loadr,file=x", "-device loadr: no such device; did you mean loader?"],
     ["-device loader,fil=x", "-device loader,fil=x: no property fil; did you mean file?"],
     ["-device loader,file=x,addr=0y1", "-device loader,addr=: 0y1 is not a number"],
     ["-device loader,file=x,force-raw=maybe", "-device loader,force-raw=: maybe is neither on nor off"],
