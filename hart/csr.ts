@@ -8,7 +8,8 @@ import { HIGH } from "../isa/pair.ts";
 import { floatCsrs, isStateDirty } from "./float_unit.ts";
 import type { HardwareCounter } from "./hardware_counter.ts";
 import type { Hart } from "./hart.ts";
-import { MENVCFG_HIGH, MSTATUS } from "./status.ts";
+import { resetSecurity } from "./security.ts";
+import { ENVCFG, MENVCFG_HIGH, MSTATUS } from "./status.ts";
 import { INTERRUPT, MACHINE, SUPERVISOR, USER } from "./trap.ts";
 
 /** Bits of mip and mie. */
@@ -31,6 +32,7 @@ export const CSR: Readonly<Record<string, number>> & {
   readonly mideleg: number;
   readonly medeleg: number;
   readonly menvcfg: number;
+  readonly senvcfg: number;
   readonly scounteren: number;
   readonly stvec: number;
   readonly sepc: number;
@@ -198,6 +200,26 @@ export function exceptionPc(register: "mepc" | "sepc"): [string, CsrEntry] {
   }];
 }
 
+/** menvcfg or senvcfg. `high` are the bits of the upper half that can be written. */
+export function environmentConfiguration(
+  register: "menvcfg" | "senvcfg",
+  extensions: ReadonlySet<Extension>,
+  high = 0,
+  after?: (hart: Hart) => void,
+): [string, CsrEntry] {
+  const blocks = extensions.has("Zicbom"), at = 2 * CSR[register]!;
+  const low = ENVCFG.FIOM | (blocks ? ENVCFG.CBIE | ENVCFG.CBCFE : 0) | (extensions.has("Zicboz") ? ENVCFG.CBZE : 0);
+  const [name, entry] = plain(register, { low, high }, after);
+  return [name, {
+    ...entry,
+    write: (hart, value, upper) => {
+      // CBIE 10 is reserved and leaves the field as it was.
+      if ((value & ENVCFG.CBIE) === ENVCFG.CBIE_RESERVED) value = value & ~ENVCFG.CBIE | hart.csrs[at]! & ENVCFG.CBIE;
+      entry.write(hart, value, upper);
+    },
+  }];
+}
+
 /** mcountinhibit: CY and IR; the hardware performance counters do not count anyway. */
 function mcountinhibit(): [string, CsrEntry] {
   const at = 2 * CSR.mcountinhibit;
@@ -254,7 +276,7 @@ function machineLevel(xlen: Xlen, extensions: ReadonlySet<Extension>): [string, 
     }],
     trapVector("mtvec"),
     plain("mcounteren", { low: -1, high: 0 }),
-    plain("menvcfg", { low: 1, high: environment }, environmentChanged), // FIOM
+    environmentConfiguration("menvcfg", extensions, environment, environmentChanged),
     mcountinhibit(),
     plain("mscratch", ALL),
     exceptionPc("mepc"),
@@ -303,7 +325,7 @@ function writableEnvironment(extensions: ReadonlySet<Extension>): number {
 }
 
 /** RV32's numbers for upper halves. */
-const UPPER_HALF = /^(m?(cycle|instret|time|hpmcounter\d+)|mstatus|menvcfg|stimecmp)h$/;
+const UPPER_HALF = /^(m?(cycle|instret|time|hpmcounter\d+)|mstatus|menvcfg|mseccfg|stimecmp)h$/;
 
 /** The CSRs of a hart, by number: those of machine mode, and `others`. */
 export function csrEntries(
@@ -327,8 +349,11 @@ export function resetCsrs(hart: Hart): void {
   hart.csrs.fill(0);
   const supervisor = hart.extensions.has("S");
   if (hart.xlen === 64) hart.csrs[2 * CSR.mstatus + 1] = supervisor ? 2 << 2 | 2 : 2; // SXL, UXL
-  // Hardware updates A and D, and PTEs may hold memory types, until software says otherwise, as in QEMU.
-  hart.csrs[2 * CSR.menvcfg + 1] = writableEnvironment(hart.extensions) & ~MENVCFG_HIGH.STCE;
+  // Hardware updates A and D (unless there is Svade, too), and PTEs may hold memory types, until software says otherwise, as in
+  // QEMU.
+  const off = MENVCFG_HIGH.STCE | (hart.extensions.has("Svade") ? MENVCFG_HIGH.ADUE : 0);
+  hart.csrs[2 * CSR.menvcfg + 1] = writableEnvironment(hart.extensions) & ~off;
+  resetSecurity(hart);
   hart.mcycle.reset();
   hart.minstret.reset();
 }

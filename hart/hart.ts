@@ -10,6 +10,7 @@ import { HardwareCounter } from "./hardware_counter.ts";
 import type { PhysicalMemory } from "./memory.ts";
 import { Pmp, pmpEntries } from "./pmp.ts";
 import { MENVCFG_HIGH, MSTATUS } from "./status.ts";
+import { securityEntries } from "./security.ts";
 import { supervisorLevel } from "./supervisor.ts";
 import { tlbBase } from "./tlb.ts";
 import { Translation } from "./translation.ts";
@@ -172,6 +173,7 @@ export class Hart {
     this.csrTable = csrEntries(this.xlen, this.extensions, [
       ...supervisorLevel(this.extensions),
       ...(this.hasPmp ? pmpEntries(this.xlen) : []),
+      ...securityEntries(this.extensions, this.hasPmp),
     ]);
     this.reset();
   }

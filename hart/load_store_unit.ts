@@ -2,6 +2,7 @@
 // and the atomic instructions.
 
 import { HIGH } from "../isa/pair.ts";
+import { cacheBlockOperation } from "./cache_blocks.ts";
 import { IN_REGION } from "./counter.ts";
 import { type Hart, SINK } from "./hart.ts";
 import { READ, WRITE } from "./pmp.ts";
@@ -190,6 +191,11 @@ export class LoadStoreUnit {
     return 0;
   }
 
+  /** CBO.INVAL, CBO.CLEAN, CBO.FLUSH and CBO.ZERO, by their numbers. */
+  cacheBlock(operation: number, low: number, high: number): void {
+    cacheBlockOperation(this.#hart, operation, low, high);
+  }
+
   /**
    * AMOCAS: compares memory with register rd (a pair of registers where the size is twice XLEN) and stores rs2 if equal;
    * rd gets what was in memory. A pair that starts at x0 reads as 0 and is not written.
@@ -197,6 +203,7 @@ export class LoadStoreUnit {
   compareAndSwap(size: number, low: number, high: number, rd: number, rs2: number): void {
     const { memory, x, xlen } = this.#hart, physical = this.#atomic(size, low, high);
     if (rd === SINK) rd = 0;
+    if (size < 4) return this.#compareAndSwapNarrow(size, physical, rd, rs2);
     const words = size / 4, wordsPerRegister = xlen / 32;
     const at = (register: number, word: number) => {
       if (register === 0) return 0;
@@ -213,5 +220,15 @@ export class LoadStoreUnit {
     if (rd === 0) return;
     for (let word = 0; word < words; word++) x[rd * wordsPerRegister + word] = old[word]!;
     if (xlen === 64 && words === 1) x[2 * rd + 1] = old[0]! >> 31;
+  }
+  /** AMOCAS on a byte or halfword: rd gets it sign-extended. */
+  #compareAndSwapNarrow(size: number, physical: number, rd: number, rs2: number): void {
+    const { memory, x, xlen } = this.#hart, words = xlen / 32, shift = 32 - 8 * size;
+    const register = (n: number) => n === 0 ? 0 : x[n * words]! << shift >> shift;
+    const old = memory.read(physical, size) << shift >> shift;
+    if (old === register(rd)) memory.write(physical, size, register(rs2), 0);
+    if (rd === 0) return;
+    x[rd * words] = old;
+    if (xlen === 64) x[2 * rd + 1] = old >> 31;
   }
 }

@@ -77,6 +77,8 @@ export interface PhysicalMemory {
   write(physical: number, size: number, low: number, high: number): void;
   /** The page at a physical address if it can be executed from; `physical` is a multiple of 4096. */
   executable(physical: number): ExecutableMemory | null;
+  /** True if RAM, ROM or a device answers at a physical address. */
+  exists(physical: number): boolean;
   /** True if the bytes are in main RAM. */
   isRam(physical: number, size: number): boolean;
 }

@@ -1,5 +1,5 @@
-// Physical memory protection (privileged manual, section "Physical Memory Protection"): 16 entries with a granularity of 4
-// bytes, their CSRs, and the check of an access.
+// Physical memory protection (privileged manual, section "Physical Memory Protection", chapter "Smepmp"): 16 entries with a
+// granularity of 4 bytes, their CSRs, and the check of an access.
 
 import type { Xlen } from "../isa/instruction.ts";
 import { HIGH } from "../isa/pair.ts";
@@ -14,6 +14,8 @@ export const PMP_ENTRIES = 16;
 export const READ = 1, WRITE = 2, EXECUTE = 4;
 const ADDRESS_MODE = 3 << 3, LOCK = 1 << 7;
 const TOR = 1 << 3, NA4 = 2 << 3;
+/** READ, WRITE and EXECUTE. */
+const EVERYTHING = READ | WRITE | EXECUTE;
 const WRITABLE = READ | WRITE | EXECUTE | ADDRESS_MODE | LOCK;
 /** Upper bits of pmpaddr on RV64: address bits 55 to 34. */
 const HIGH_BITS = 0x3f_ffff;
@@ -28,6 +30,32 @@ interface Rule {
   readonly configuration: number;
 }
 
+/** The bits of mseccfg that are about protection. */
+export const MSECCFG = { MML: 1, MMWP: 2, RLB: 4 } as const;
+
+/**
+ * What machine mode and the others may do under MML, by the configuration's X, W, R and L as bits 0 to 3 (chapter "Smepmp",
+ * table "Truth table when mseccfg.MML is set").
+ */
+const LOCKDOWN: readonly (readonly [machine: number, others: number])[] = [
+  [0, 0], // -
+  [0, EXECUTE], // X
+  [READ | WRITE, READ], // W: data, written by machine mode only
+  [READ | WRITE, READ | WRITE], // W X: shared data
+  [0, READ],
+  [0, READ | EXECUTE],
+  [0, READ | WRITE],
+  [0, EVERYTHING],
+  [0, 0], // L
+  [EXECUTE, 0],
+  [EXECUTE, EXECUTE], // L W: shared code
+  [READ | EXECUTE, EXECUTE], // L W X: the same, which machine mode may read
+  [READ, 0],
+  [READ | EXECUTE, 0],
+  [READ | WRITE, 0],
+  [READ, READ], // L R W X: shared constants
+];
+
 /** `page` found that a page is not protected as a whole. */
 export const MIXED = -1;
 
@@ -37,9 +65,12 @@ export class Pmp {
   /** pmpaddr: low and high halves. */
   readonly #address = new Int32Array(2 * PMP_ENTRIES);
   #rules: Rule[] = [];
+  /** Bits of MSECCFG. */
+  #security = 0;
 
   /** All entries off and unlocked. */
   reset(): void {
+    this.#security = 0;
     this.#configuration.fill(0);
     this.#address.fill(0);
     this.#rules = [];
@@ -47,10 +78,13 @@ export class Pmp {
 
   /** Whether any access of a privilege level may be refused. */
   restricts(privilege: number): boolean {
-    if (privilege === MACHINE) return this.#rules.some(({ configuration }) => (configuration & LOCK) !== 0);
+    if (privilege === MACHINE) {
+      return (this.#security & (MSECCFG.MML | MSECCFG.MMWP)) !== 0 ||
+        this.#rules.some(({ configuration }) => (configuration & LOCK) !== 0);
+    }
     const first = this.#rules[0];
     return first === undefined || first.start > 0 || first.end < END_OF_MEMORY ||
-      (~first.configuration & (READ | WRITE | EXECUTE)) !== 0;
+      this.#permissions(first, privilege) !== EVERYTHING;
   }
 
   /** Whether an access of `size` bytes is allowed; `access` is a set of READ, WRITE and EXECUTE. */
@@ -60,9 +94,9 @@ export class Pmp {
       if (rule.start >= end || rule.end <= physical) continue;
       // The entry that matches any byte decides, and it must match all of them.
       if (rule.start > physical || rule.end < end) return false;
-      return (access & ~permissions(rule, privilege)) === 0;
+      return (access & ~this.#permissions(rule, privilege)) === 0;
     }
-    return privilege === MACHINE;
+    return (access & ~this.#unmatched(privilege)) === 0;
   }
 
   /** What is allowed in the whole page at a physical address: a set of READ, WRITE and EXECUTE, or MIXED. */
@@ -71,9 +105,41 @@ export class Pmp {
     for (const rule of this.#rules) {
       if (rule.start >= end || rule.end <= physical) continue;
       if (rule.start > physical || rule.end < end) return MIXED;
-      return permissions(rule, privilege);
+      return this.#permissions(rule, privilege);
     }
-    return privilege === MACHINE ? READ | WRITE | EXECUTE : 0;
+    return this.#unmatched(privilege);
+  }
+
+  /** What is allowed where no entry matches. */
+  #unmatched(privilege: number): number {
+    if (privilege !== MACHINE || (this.#security & MSECCFG.MMWP) !== 0) return 0;
+    return (this.#security & MSECCFG.MML) !== 0 ? READ | WRITE : EVERYTHING;
+  }
+
+  #permissions({ configuration }: Rule, privilege: number): number {
+    const rights = configuration & EVERYTHING, locked = (configuration & LOCK) !== 0, machine = privilege === MACHINE;
+    if ((this.#security & MSECCFG.MML) === 0) return machine && !locked ? EVERYTHING : rights;
+    const [ofMachine, ofOthers] = LOCKDOWN[(locked ? 8 : 0) | rightsInTableOrder(rights)]!;
+    return machine ? ofMachine : ofOthers;
+  }
+
+  /** The bits of mseccfg. */
+  get security(): number {
+    return this.#security;
+  }
+  /**
+   * Writes them: MML and MMWP stay set, and RLB cannot be set where an entry is locked.
+   */
+  set security(value: number) {
+    const sticky = this.#security & (MSECCFG.MML | MSECCFG.MMWP);
+    let bypass = value & MSECCFG.RLB;
+    if ((this.#security & MSECCFG.RLB) === 0 && this.#configuration.some((entry) => (entry & LOCK) !== 0)) bypass = 0;
+    this.#security = sticky | value & (MSECCFG.MML | MSECCFG.MMWP) | bypass;
+  }
+
+  /** Whether an entry cannot be written. */
+  #isLocked(entry: number): boolean {
+    return (this.#configuration[entry]! & LOCK) !== 0 && (this.#security & MSECCFG.RLB) === 0;
   }
 
   /** A word of the configuration registers: entries 4·index to 4·index + 3. */
@@ -85,10 +151,16 @@ export class Pmp {
   writeWord(index: number, word: number): void {
     for (let k = 0; k < 4; k++) {
       const entry = 4 * index + k;
-      if ((this.#configuration[entry]! & LOCK) !== 0) continue;
+      if (this.#isLocked(entry)) continue;
       let value = word >>> 8 * k & WRITABLE;
-      // Writable but not readable is reserved.
-      if ((value & READ) === 0) value &= ~WRITE;
+      if ((this.#security & MSECCFG.MML) === 0) {
+        // Writable but not readable is reserved.
+        if ((value & READ) === 0) value &= ~WRITE;
+      } else if ((this.#security & MSECCFG.RLB) === 0 && (value & LOCK) !== 0) {
+        // No more code for machine mode.
+        const [machine] = LOCKDOWN[8 | rightsInTableOrder(value & EVERYTHING)]!;
+        if ((machine & EXECUTE) !== 0) continue;
+      }
       this.#configuration[entry] = value;
     }
     this.#update();
@@ -99,9 +171,9 @@ export class Pmp {
     return this.#address[2 * entry]!;
   }
   writeAddress(entry: number, low: number, high: number): void {
-    const next = this.#configuration[entry + 1] ?? 0;
-    if ((this.#configuration[entry]! & LOCK) !== 0) return;
-    if ((next & LOCK) !== 0 && (next & ADDRESS_MODE) === TOR) return;
+    if (this.#isLocked(entry)) return;
+    const next = entry + 1;
+    if (next < PMP_ENTRIES && this.#isLocked(next) && (this.#configuration[next]! & ADDRESS_MODE) === TOR) return;
     this.#address[2 * entry] = low;
     this.#address[2 * entry + 1] = high & HIGH_BITS;
     this.#update();
@@ -138,10 +210,9 @@ function trailingOnes(word: number): number {
   return 31 - Math.clz32(~word & -~word);
 }
 
-/** An unlocked entry does not bind machine mode. */
-function permissions({ configuration }: Rule, privilege: number): number {
-  const all = READ | WRITE | EXECUTE;
-  return privilege === MACHINE && (configuration & LOCK) === 0 ? all : configuration & all;
+/** R, W and X with X as the lowest bit. */
+function rightsInTableOrder(rights: number): number {
+  return ((rights & READ) !== 0 ? 4 : 0) | rights & WRITE | ((rights & EXECUTE) !== 0 ? 1 : 0);
 }
 
 /** pmpcfg0 to pmpcfg3 (on RV64 those with even numbers, each holding two words) and pmpaddr0 to pmpaddr15. */

@@ -28,5 +28,8 @@ export const MSTATUS = {
   MBE_H: 1 << 5,
 } as const;
 
+/** Masks of the low word of menvcfg and senvcfg. CBIE also has the encodings 01 (inval flushes) and 11 (it invalidates). */
+export const ENVCFG = { FIOM: 1, CBIE: 3 << 4, CBIE_RESERVED: 2 << 4, CBCFE: 1 << 6, CBZE: 1 << 7 } as const;
+
 /** Masks of the upper word of menvcfg. */
 export const MENVCFG_HIGH = { ADUE: 1 << 29, PBMTE: 1 << 30, STCE: 1 << 31 } as const;

@@ -3,7 +3,16 @@
 
 import type { Extension } from "../isa/extensions.ts";
 import { HIGH } from "../isa/pair.ts";
-import { ALL, CSR, type CsrEntry, exceptionPc, plain, SUPERVISOR_INTERRUPTS, trapVector } from "./csr.ts";
+import {
+  ALL,
+  CSR,
+  type CsrEntry,
+  environmentConfiguration,
+  exceptionPc,
+  plain,
+  SUPERVISOR_INTERRUPTS,
+  trapVector,
+} from "./csr.ts";
 import type { Hart } from "./hart.ts";
 import { MENVCFG_HIGH, MSTATUS } from "./status.ts";
 import { isTranslationMode } from "./translation.ts";
@@ -101,7 +110,7 @@ export function supervisorLevel(extensions: ReadonlySet<Extension>): [string, Cs
     ["sip", delegated("mip", 1 << INTERRUPT.supervisorSoftware)],
     trapVector("stvec"),
     plain("scounteren", { low: -1, high: 0 }),
-    plain("senvcfg", { low: 1, high: 0 }), // FIOM
+    environmentConfiguration("senvcfg", extensions),
     plain("sscratch", ALL),
     exceptionPc("sepc"),
     plain("scause", ALL),

@@ -3,7 +3,7 @@
 
 /**
  * One spelling: the instruction (of a short form or of what it stands for), when it is spelled so, the mnemonic, the
- * operands. Conditions are separated by blanks and must all hold: `rs1=0`, `rs1=rs2` (fields of the operands of
+ * operands. Conditions are separated by blanks and must all hold: `rs1=0`, `imm%32=1`, `rs1=rs2` (fields of the operands of
  * the base instruction, or `xlen`), `F` (an extension is on), `!F` (it is off).
  */
 export type Spelling = readonly [instruction: string, condition: string, mnemonic: string, operands: string];
@@ -14,6 +14,10 @@ export const PARTICULAR: readonly Spelling[] = [
   ["fence", "imm=2099", "fence.tso", ""],
   ["fence", "imm=16 Zihintpause", "pause", ""],
   ["csrrw", "rd=0 rs1=0 imm=3072", "unimp", ""],
+  // Zicbop: ORI with rd = x0, whose lowest five bits of immediate say what for.
+  ["ori", "rd=0 imm%32=0 Zicbop", "prefetch.i", "block(rs1)"],
+  ["ori", "rd=0 imm%32=1 Zicbop", "prefetch.r", "block(rs1)"],
+  ["ori", "rd=0 imm%32=3 Zicbop", "prefetch.w", "block(rs1)"],
   // PACK and PACKW with rs2 = x0 are called ZEXT.H only where Zbb is.
   ["zext.h", "xlen=32 !Zbb", "pack", "rd,rs1,rs2"],
   ["zext.h", "xlen=64 !Zbb", "packw", "rd,rs1,rs2"],

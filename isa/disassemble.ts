@@ -49,6 +49,8 @@ const OPERANDS: Readonly<Record<Format, string>> = {
   none: "",
   amo: "rd,rs2,(rs1)",
   lr: "rd,(rs1)",
+  cbo: "(rs1)",
+  Rbs: "rd,rs1,rs2,shamt",
   fload: "fd,imm(rs1)",
   fstore: "fs2,imm(rs1)",
   R4: "fd,fs1,fs2,fs3,rm",
@@ -75,7 +77,8 @@ function readCondition(text: string): Condition {
       return (_i, _xlen, extensions) => extensions.has(name) !== off;
     }
     if (/^rs/.test(value)) return (i) => i[key as keyof Operands] === i[value as keyof Operands];
-    const wanted = Number(value);
+    const wanted = Number(value), [field = "", modulus] = key!.split("%");
+    if (modulus !== undefined) return (i) => (i[field as keyof Operands] & Number(modulus) - 1) === wanted;
     return key === "xlen" ? (_i, xlen) => xlen === wanted : (i) => i[key as keyof Operands] === wanted;
   });
   return (i, xlen, extensions) => terms.every((holds) => holds(i, xlen, extensions));
@@ -138,6 +141,8 @@ function operandText(token: string, i: Operands, target: () => string): string {
   switch (token) {
     case "imm":
       return String(i.imm);
+    case "block":
+      return String(i.imm & -32);
     case "shamt":
       return hex(i.imm);
     case "upper":

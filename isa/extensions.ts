@@ -4,18 +4,23 @@
 export const EXTENSIONS = [
   ..."I M A F D C S".split(" "),
   ..."Zicsr Zifencei Zicntr Zihpm Zihintpause Zihintntl Zimop Zcmop Zicond".split(" "),
-  ..."Zalrsc Zaamo Zacas Zawrs Zca Zcb Zba Zbb Zbc Zbs Zbkb Zbkc Zbkx".split(" "),
+  ..."Zicbom Zicbop Zicboz".split(" "),
+  ..."Zmmul Zalrsc Zaamo Zabha Zacas Zawrs Zca Zcb Zba Zbb Zbc Zbs Zbkb Zbkc Zbkx".split(" "),
+  ..."Zknd Zkne Zknh Zkr Zksed Zksh Zkt".split(" "),
   ..."Zfh Zfhmin Zfa Zcf Zcd".split(" "),
-  ..."Sstc Svadu Svinval Svnapot Svpbmt".split(" "),
+  ..."Sstc Svade Svadu Svinval Svnapot Svpbmt Smepmp".split(" "),
 ] as const as readonly Extension[];
 
 /** Name of an extension. */
 export type Extension =
   | ("I" | "M" | "A" | "F" | "D" | "C" | "S")
   | ("Zicsr" | "Zifencei" | "Zicntr" | "Zihpm" | "Zihintpause" | "Zihintntl" | "Zimop" | "Zcmop" | "Zicond")
-  | ("Zalrsc" | "Zaamo" | "Zacas" | "Zawrs" | "Zca" | "Zcb" | "Zba" | "Zbb" | "Zbc" | "Zbs" | "Zbkb" | "Zbkc" | "Zbkx")
+  | ("Zicbom" | "Zicbop" | "Zicboz" | "Zmmul")
+  | ("Zalrsc" | "Zaamo" | "Zabha" | "Zacas" | "Zawrs" | "Zca" | "Zcb")
+  | ("Zba" | "Zbb" | "Zbc" | "Zbs" | "Zbkb" | "Zbkc" | "Zbkx")
+  | ("Zknd" | "Zkne" | "Zknh" | "Zkr" | "Zksed" | "Zksh" | "Zkt")
   | ("Zfh" | "Zfhmin" | "Zfa" | "Zcf" | "Zcd")
-  | ("Sstc" | "Svadu" | "Svinval" | "Svnapot" | "Svpbmt");
+  | ("Sstc" | "Svade" | "Svadu" | "Svinval" | "Svnapot" | "Svpbmt" | "Smepmp");
 
 /** What an extension brings with it. */
 const IMPLIES: Partial<Record<Extension, readonly Extension[]>> = {
@@ -30,10 +35,13 @@ const IMPLIES: Partial<Record<Extension, readonly Extension[]>> = {
   Zcd: ["Zca", "D"],
   Zcb: ["Zca"],
   Zcmop: ["Zca"],
+  Zabha: ["Zaamo"],
   Zacas: ["Zaamo"],
+  Zkr: ["Zicsr"],
   Zicntr: ["Zicsr"],
   Zihpm: ["Zicsr"],
   Sstc: ["S"],
+  Svade: ["S"],
   Svadu: ["S"],
   Svinval: ["S"],
   Svnapot: ["S"],
@@ -53,22 +61,36 @@ export function withImplied(extensions: Iterable<Extension>): Set<Extension> {
 }
 
 /** Extensions that are a part of a single letter. Where that is present, they are left out of the string. */
-const PART_OF: Partial<Record<Extension, Extension>> = { Zalrsc: "A", Zaamo: "A", Zca: "C", Zcf: "C", Zcd: "C" };
+const PART_OF: Partial<Record<Extension, Extension>> = {
+  Zmmul: "M",
+  Zalrsc: "A",
+  Zaamo: "A",
+  Zca: "C",
+  Zcf: "C",
+  Zcd: "C",
+};
 
 /** Extensions that belong to a single letter: C's floating-point parts only where there is floating point. */
 export function partsOf(letter: Extension): Extension[] {
   return EXTENSIONS.filter((name) => PART_OF[name] === letter);
 }
 
-/** The order in which the manual lists Z extensions: by the letter after Z in this order, then by name. S… come after all Z…. */
+/**
+ * The order in which the manual lists Z extensions: by the letter after Z in this order, then by name. After all of them come
+ * supervisor mode's (Ss… and Sv…), then machine mode's (Sm…).
+ */
 const CATEGORIES = "imafdqlcbkjtpvh";
+
+function category(name: string): number {
+  if (name[0] === "z") return CATEGORIES.indexOf(name[1]!);
+  return CATEGORIES.length + (name.startsWith("sm") ? 1 : 0);
+}
 
 /**
  * The ISA naming string (unprivileged manual, "ISA Extension Naming Conventions"), e.g. `rv32imac_zicsr_zba`.
  */
 export function isaString(xlen: 32 | 64, extensions: ReadonlySet<Extension>): string {
   const letters = ["I", "M", "A", "F", "D", "C"].filter((letter) => extensions.has(letter as Extension));
-  const category = (name: string) => name[0] === "s" ? CATEGORIES.length : CATEGORIES.indexOf(name[1]!);
   const others = [...extensions].filter((name) => {
     const whole = PART_OF[name];
     return name.length > 1 && !(whole !== undefined && extensions.has(whole));

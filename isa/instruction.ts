@@ -27,6 +27,8 @@ export type Format =
   | "none"
   | "amo" // rd, rs2, (rs1)
   | "lr" // rd, (rs1)
+  | "cbo" // (rs1)
+  | "Rbs" // rd, rs1, rs2, number of a byte (imm)
   | "fload" // fd, imm(rs1)
   | "fstore" // fs2, imm(rs1)
   | "R4" // fd, fs1, fs2, fs3, rounding mode (imm)

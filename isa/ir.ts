@@ -187,6 +187,7 @@ export type HartCall =
   | "loadReserved"
   | "storeConditional"
   | "compareAndSwap"
+  | "cacheBlock"
   | "fence"
   | "floatEnabled"
   | "float";

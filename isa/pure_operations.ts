@@ -2,9 +2,20 @@
 // implementations on BigInt: exact and slow. Code generators have fast forms of their own, tested against these.
 
 import type { Xlen } from "./instruction.ts";
+import { AES_BOX, AES_INVERSE_BOX, AES_POLYNOMIAL, fieldProduct, SM4_BOX } from "./substitution_boxes.ts";
 
 /** Name of a pure helper. */
 export type PureOperation =
+  | "aesDecrypt"
+  | "aesDecryptMix"
+  | "aesEncrypt"
+  | "aesEncryptMix"
+  | "aesInverseMix"
+  | "aesInverseMixByte"
+  | "aesInverseSubstituteByte"
+  | "aesKeyWord"
+  | "aesMixByte"
+  | "aesSubstituteByte"
   | "carrylessMultiply"
   | "carrylessMultiplyHigh"
   | "carrylessMultiplyReversed"
@@ -14,7 +25,8 @@ export type PureOperation =
   | "permuteNibbles"
   | "reverseBitsInBytes"
   | "reverseBytes"
-  | "separateEvenOdd";
+  | "separateEvenOdd"
+  | "sm4SubstituteByte";
 
 /**
  * Meaning of a pure helper. Operands and result are unsigned and `xlen` bits wide; helpers of one operand ignore `b`.
@@ -46,8 +58,68 @@ function permute(width: number): PureMeaning {
   };
 }
 
+/** First column of the matrix of MixColumns and of its inverse (FIPS 197, sections 5.1.3 and 5.3.3). */
+const MIX = [2, 1, 1, 3], INVERSE_MIX = [14, 9, 13, 11];
+
+/** Multiplies each column of four bytes by the circulant matrix with a first column. */
+function mixed(state: readonly bigint[], matrix: readonly number[]): bigint[] {
+  return state.map((_, k) => {
+    const column = k - k % 4;
+    return [0, 1, 2, 3].reduce(
+      (sum, row) => sum ^ BigInt(fieldProduct(Number(state[column + row]), matrix[(k - row + 4) % 4]!, AES_POLYNOMIAL)),
+      0n,
+    );
+  });
+}
+
+/**
+ * The first two columns of a round of AES: rows shifted (`direction` is -1 for the inverse), bytes substituted. `a` holds the
+ * first two columns of the state, `b` the others.
+ */
+function round(box: Uint8Array, direction: 1 | -1): (a: bigint, b: bigint) => bigint[] {
+  return (a, b) => {
+    const state = [...fields(64, a, 8), ...fields(64, b, 8)];
+    return Array.from({ length: 8 }, (_, k) => {
+      const row = k % 4, column = (k - row) / 4;
+      return BigInt(box[Number(state[4 * ((column + direction * row + 4) % 4) + row])]!);
+    });
+  };
+}
+const encrypted = round(AES_BOX, 1), decrypted = round(AES_INVERSE_BOX, -1);
+const lowByte = (a: bigint) => Number(a & 0xffn);
+
+/** The number of the round whose key word is neither rotated nor given a constant: the extra step of 256-bit keys. */
+const PLAIN_KEY_ROUND = 10;
+
 /** Meanings by name. Bit numbers count from 0, the least significant. */
 export const PURE_OPERATIONS: Readonly<Record<PureOperation, PureMeaning>> = {
+  /** AES64DS: half of the last round of decryption. */
+  aesDecrypt: (_, a, b) => joined(decrypted(a, b), 8),
+  /** AES64DSM: half of a middle round of decryption. */
+  aesDecryptMix: (_, a, b) => joined(mixed(decrypted(a, b), INVERSE_MIX), 8),
+  /** AES64ES: half of the last round of encryption. */
+  aesEncrypt: (_, a, b) => joined(encrypted(a, b), 8),
+  /** AES64ESM: half of a middle round of encryption. */
+  aesEncryptMix: (_, a, b) => joined(mixed(encrypted(a, b), MIX), 8),
+  /** AES64IM: the inverse of MixColumns on two columns. */
+  aesInverseMix: (_, a) => joined(mixed(fields(64, a, 8), INVERSE_MIX), 8),
+  /** Inverse of MixColumns on a column whose first byte is the low byte of `a`, substituted; the others are 0. */
+  aesInverseMixByte: (_, a) => joined(mixed([BigInt(AES_INVERSE_BOX[lowByte(a)]!), 0n, 0n, 0n], INVERSE_MIX), 8),
+  /** The low byte through the inverse box. */
+  aesInverseSubstituteByte: (_, a) => BigInt(AES_INVERSE_BOX[lowByte(a)]!),
+  /** AES64KS1I: the high word of `a`, rotated, substituted and with the constant of round `b` added, twice. */
+  aesKeyWord: (_, a, b) => {
+    const number = Number(b & 15n), bytes = fields(64, a, 8).slice(4), plain = number >= PLAIN_KEY_ROUND;
+    const word = bytes.map((_, k) => BigInt(AES_BOX[Number(plain ? bytes[k] : bytes[(k + 1) % 4])]!));
+    let constant = 1;
+    for (let k = 0; k < number; k++) constant = fieldProduct(constant, 2, AES_POLYNOMIAL);
+    if (!plain) word[0]! ^= BigInt(constant);
+    return joined([...word, ...word], 8);
+  },
+  /** MixColumns on a column whose first byte is the low byte of `a`, substituted; the others are 0. */
+  aesMixByte: (_, a) => joined(mixed([BigInt(AES_BOX[lowByte(a)]!), 0n, 0n, 0n], MIX), 8),
+  /** The low byte through the box. */
+  aesSubstituteByte: (_, a) => BigInt(AES_BOX[lowByte(a)]!),
   /** CLMUL: the low XLEN bits of the carry-less product. */
   carrylessMultiply: (xlen, a, b) => BigInt.asUintN(xlen, carrylessProduct(xlen, a, b)),
   /** CLMULH: the bits of the carry-less product from XLEN on. */
@@ -77,4 +149,6 @@ export const PURE_OPERATIONS: Readonly<Record<PureOperation, PureMeaning>> = {
     const bits = fields(xlen, a, 1), half = xlen / 2;
     return joined(bits.map((_, k) => bits[k < half ? 2 * k : 2 * (k - half) + 1]!), 1);
   },
+  /** The low byte through SM4's box. */
+  sm4SubstituteByte: (_, a) => BigInt(SM4_BOX[lowByte(a)]!),
 };

@@ -1,13 +1,19 @@
-// M: integer multiplication and division (unprivileged manual, chapter "M"). Division by zero gives all ones, the
+// M and Zmmul: integer multiplication and division (unprivileged manual, chapter "M"). Division by zero gives all ones, the
 // remainder by zero the dividend, and the signed overflow wraps: the operations of the IR mean just that.
 
 import type { Builder, Value } from "./ir.ts";
+import type { Extension } from "./extensions.ts";
 import type { Definition } from "./instruction.ts";
+
+/** Zmmul is M without division. */
+function extensionsOf(name: string): readonly Extension[] {
+  return name.startsWith("mul") ? ["M", "Zmmul"] : ["M"];
+}
 
 function whole(name: string, funct3: string, f: (b: Builder, x: Value, y: Value) => Value): Definition {
   return {
     name,
-    extensions: ["M"],
+    extensions: extensionsOf(name),
     format: "R",
     pattern: `0000001tttttsssss${funct3}ddddd0110011`,
     semantics: (b, i) => b.setX(i.rd, f(b, b.x(i.rs1), b.x(i.rs2))),
@@ -17,7 +23,7 @@ function whole(name: string, funct3: string, f: (b: Builder, x: Value, y: Value)
 function low(name: string, funct3: string, f: (b: Builder, x: Value, y: Value) => Value): Definition {
   return {
     name,
-    extensions: ["M"],
+    extensions: extensionsOf(name),
     xlen: 64,
     format: "R",
     pattern: `0000001tttttsssss${funct3}ddddd0111011`,

@@ -17,9 +17,12 @@ import { ZBS } from "./zbs.ts";
 import { ZCB } from "./zcb.ts";
 import { ZFA } from "./zfa.ts";
 import { ZFH } from "./zfh.ts";
+import { ZICBO } from "./zicbo.ts";
 import { ZICOND } from "./zicond.ts";
 import { ZICSR } from "./zicsr.ts";
 import { ZIMOP } from "./zimop.ts";
+import { ZKN } from "./zkn.ts";
+import { ZKS } from "./zks.ts";
 
 /** A definition with its pattern made ready. */
 export interface Instruction extends Definition {
@@ -36,6 +39,7 @@ export const INSTRUCTIONS: readonly Instruction[] = [
   ...RV_A,
   ...ZICSR,
   ...SUPERVISOR,
+  ...ZICBO,
   ...ZICOND,
   ...ZIMOP,
   ...ZBA,
@@ -44,6 +48,8 @@ export const INSTRUCTIONS: readonly Instruction[] = [
   ...ZBS,
   ...ZBKB,
   ...ZBKX,
+  ...ZKN,
+  ...ZKS,
   ...RV_C,
   ...ZCB,
   ...RV_F,

@@ -197,7 +197,7 @@ function largestPowerOfTwo(size: number): number {
 }
 
 /** Hart functions that belong to the load-store unit. */
-const UNIT_CALLS = new Set(["loadReserved", "storeConditional", "compareAndSwap"]);
+const UNIT_CALLS = new Set(["loadReserved", "storeConditional", "compareAndSwap", "cacheBlock"]);
 
 /** Hart functions that belong to the floating-point unit. */
 const FLOAT_CALLS = new Set(["floatEnabled", "float"]);
@@ -208,6 +208,7 @@ const WORD_ARGUMENTS: Readonly<Record<string, readonly number[]>> = {
   loadReserved: [1],
   storeConditional: [1, 2],
   compareAndSwap: [1],
+  cacheBlock: [1],
 };
 
 /** The invocation of a hart function. */

@@ -163,3 +163,4 @@ export function permuteNibbles64(a: number, ah: number, b: number, bh: number): 
   HIGH[0] = permute64(a, ah, bh, 4);
   return permute64(a, ah, b, 4);
 }
+export * from "./crypto_library.ts";

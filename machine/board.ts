@@ -1,7 +1,8 @@
 // What a board is, and the parts that boards have in common.
 
 import type { Device, DeviceTreeNode, InterruptLine } from "../devices/device.ts";
-import { isaString } from "../isa/extensions.ts";
+import { type Extension, isaString } from "../isa/extensions.ts";
+import { CACHE_BLOCK } from "../isa/zicbo.ts";
 import { TIMEBASE_HZ } from "../devices/clint.ts";
 import type { Hart } from "../hart/hart.ts";
 import type { Bus } from "./bus.ts";
@@ -120,6 +121,7 @@ export function cpusNode(harts: readonly Hart[]): DeviceTreeNode {
         "riscv,isa": isaString(xlen, extensions),
         "riscv,isa-base": `rv${xlen}i`,
         "riscv,isa-extensions": [...extensions].filter((name) => name !== "S").map((name) => name.toLowerCase()),
+        ...cacheBlockSizes(extensions),
         "mmu-type": extensions.has("S") ? xlen === 32 ? "riscv,sv32" : "riscv,sv57" : "riscv,none",
       },
       children: {
@@ -138,6 +140,12 @@ export function cpusNode(harts: readonly Hart[]): DeviceTreeNode {
     properties: { "#address-cells": 1, "#size-cells": 0, "timebase-frequency": TIMEBASE_HZ },
     children,
   };
+}
+
+/** The sizes of the blocks that the cache-block operations there are work on. */
+function cacheBlockSizes(extensions: ReadonlySet<Extension>): Record<string, number> {
+  const operations = (["Zicbom", "Zicbop", "Zicboz"] as const).filter((name) => extensions.has(name));
+  return Object.fromEntries(operations.map((name) => [`riscv,cbo${name.at(-1)}-block-size`, CACHE_BLOCK]));
 }
 
 /** A `memory@` node. */

@@ -82,6 +82,10 @@ export class Bus implements PhysicalMemory {
     return region !== undefined && region.kind === "ram" && physical + size <= region.address + region.size;
   }
 
+  exists(physical: number): boolean {
+    return this.#find(physical) !== undefined;
+  }
+
   executable(physical: number): ExecutableMemory | null {
     const { ram } = this;
     if (physical >= ram.base && physical < ram.base + ram.size) {

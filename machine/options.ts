@@ -117,18 +117,36 @@ export const CPU_MODELS: Readonly<Record<string, string>> = {
 /** Names by which `-cpu` properties know the extensions: QEMU's, which are the manual's in small letters. */
 const PROPERTIES = new Map<string, Extension>(EXTENSIONS.map((name) => [name.toLowerCase(), name]));
 
-/** Extensions that a hart has unless they are switched off: all. Zcf is for RV32 only, as its encodings are others' on RV64. */
+/**
+ * Extensions that a hart has only on request, as in QEMU: parts of others, what changes how software without them behaves, and
+ * what operating systems use where they see it though older firmware has not allowed it (seed).
+ */
+const ON_REQUEST: readonly Extension[] = ["Zmmul", "Zkr", "Svade", "Smepmp"];
+
+/** Extensions that a hart has unless they are switched off. Zcf is for RV32 only, as its encodings are others' on RV64. */
 function defaultExtensions(xlen: 32 | 64): Set<Extension> {
   const extensions = new Set<Extension>(EXTENSIONS);
+  for (const name of ON_REQUEST) extensions.delete(name);
   if (xlen === 64) extensions.delete("Zcf");
   return extensions;
 }
+
+const BITS_FOR_CRYPTOGRAPHY = ["Zbkb", "Zbkc", "Zbkx"] as const;
+const NIST_SUITE = [...BITS_FOR_CRYPTOGRAPHY, "Zknd", "Zkne", "Zknh"] as const;
+
+/** Properties that stand for several extensions: shorthands of the manual, and names that QEMU 7.2 has for extensions. */
+const SHORTHANDS: Readonly<Record<string, readonly Extension[]>> = {
+  zkn: NIST_SUITE,
+  zks: [...BITS_FOR_CRYPTOGRAPHY, "Zksed", "Zksh"],
+  zk: [...NIST_SUITE, "Zkr", "Zkt"],
+  epmp: ["Smepmp"],
+};
 
 /** Name of the property for physical memory protection, which is no extension. */
 const PMP = "pmp";
 
 /** What `-cpu` can switch, by the names it knows it by. */
-export const CPU_PROPERTIES: readonly string[] = [...PROPERTIES.keys(), PMP];
+export const CPU_PROPERTIES: readonly string[] = [...PROPERTIES.keys(), ...Object.keys(SHORTHANDS), PMP];
 
 /**
  * Reads a `-cpu` text: a model and `,extension=on|off` or `,extension` / `,+extension` / `,-extension`.
@@ -145,21 +163,23 @@ export function parseCpu(text: string): CpuModel {
   for (const property of properties) {
     const [name = "", value = "on"] = property.split("=");
     const bare = name.replace(/^[+-]/, "").replace(/^x-/, "").toLowerCase();
-    const extension = PROPERTIES.get(bare);
-    if (extension === undefined && bare !== PMP) {
+    const extension = PROPERTIES.get(bare), named = extension === undefined ? SHORTHANDS[bare] ?? [] : [extension];
+    if (named.length === 0 && bare !== PMP) {
       throw new OptionError(`-cpu ${model},${property}: no property ${name}${nearest(bare, CPU_PROPERTIES)}`);
     }
     const on = { on: true, true: true, yes: true, off: false, false: false, no: false }[value.toLowerCase()];
     if (on === undefined) throw new OptionError(`-cpu ${model},${property}: ${value} is neither on nor off`);
-    if (extension === undefined) pmp = on && !name.startsWith("-");
-    else if (!on || name.startsWith("-")) removeWithDependents(extensions, extension);
+    if (named.length === 0) pmp = on && !name.startsWith("-");
+    else if (!on || name.startsWith("-")) named.forEach((each) => removeWithDependents(extensions, each));
     else if (extension === "Zcf" && xlen === 64) throw new OptionError(`-cpu ${text}: only rv32 can have zcf`);
-    else for (const implied of withImplied([extension])) extensions.add(implied);
+    else for (const implied of withImplied(named)) extensions.add(implied);
   }
   if (extensions.has("C")) {
     if (extensions.has("F") && xlen === 32) extensions.add("Zcf");
     if (extensions.has("D")) extensions.add("Zcd");
   }
+  // Somebody must set A and D.
+  if (extensions.has("S") && !extensions.has("Svadu")) extensions.add("Svade");
   if (!extensions.has("I")) throw new OptionError(`-cpu ${text}: every hart has i; it cannot be off`);
   return { xlen, extensions, pmp };
 }

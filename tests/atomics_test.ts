@@ -20,7 +20,7 @@ async function create(xlen: Xlen): Promise<Guest> {
 
 /** Names of the atomic instructions of a width, with their sizes in bytes. */
 function atomics(xlen: Xlen): { readonly name: string; readonly size: number }[] {
-  const sizes: Record<string, number> = { w: 4, d: 8, q: 16 };
+  const sizes: Record<string, number> = { b: 1, h: 2, w: 4, d: 8, q: 16 };
   return INSTRUCTIONS.filter((entry) =>
     (entry.format === "amo" || entry.format === "lr") && (entry.xlen === undefined || entry.xlen === xlen)
   ).map(({ name }) => ({ name, size: sizes[name.at(-1)!]! }));
@@ -123,20 +123,21 @@ for (const xlen of WIDTHS) {
 
   test(`RV${xlen} AMOCAS compares rd with memory, stores rs2 where they are equal, and gives what was there`, async () => {
     const guest = await create(xlen), { memory } = guest.machine;
-    const sizes = xlen === 64 ? [["w", 4], ["d", 8]] as const : [["w", 4]] as const;
+    const sizes = [["b", 1], ["h", 2], ["w", 4], ...(xlen === 64 ? [["d", 8]] as const : [])] as const;
     for (const [suffix, size] of sizes) {
-      const old = size === 4 ? 0x9abc_def0n : 0x1234_5678_9abc_def0n;
+      const old = unsigned(0x1234_5678_9abc_def0n, 8 * size);
       const inRegister = unsigned(BigInt.asIntN(8 * size, old), xlen);
       for (const equal of [true, false]) {
         memory.write64(DATA, 0x1234_5678_9abc_def0n);
-        // Only the low word counts for .w, whatever is above.
-        const upper = xlen === 64 && size === 4 ? 0x7777_0000_0000_0000n : 0n;
-        guest.setX(8, (equal ? old : old ^ 0x8000_0000n) | upper);
+        // What is above the width does not count.
+        const upper = size === 8 ? 0n : 0x7777_7777_7777_7777n << BigInt(8 * size);
+        guest.setX(8, (equal ? old : old ^ 0x80n) | upper);
         guest.setX(10, 0x0fed_cba9_8765_4321n);
         execute(guest, `amocas.${suffix}`, DATA);
         assert.equal(guest.x(8), inRegister, `amocas.${suffix}, ${equal}`);
-        const stored = size === 4 ? 0x1234_5678_8765_4321n : 0x0fed_cba9_8765_4321n;
-        assert.equal(memory.read64(DATA), equal ? stored : 0x1234_5678_9abc_def0n);
+        const whole = 0x1234_5678_9abc_def0n;
+        const stored = whole - old + unsigned(0x0fed_cba9_8765_4321n, 8 * size);
+        assert.equal(memory.read64(DATA), equal ? stored : whole);
       }
       memory.write64(DATA, 0n);
       guest.setX(10, 5);

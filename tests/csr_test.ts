@@ -53,7 +53,7 @@ function writable(xlen: Xlen): Record<string, Written> {
     mip: zero, // no interrupt is pending, and software can make none so
     mtvec,
     mcounteren: masked(0xffff_ffffn),
-    menvcfg: masked(1n), // FIOM
+    menvcfg: (value, old) => (value & 0xc1n) | ((value >> 4n & 3n) === 2n ? old & 0x30n : value & 0x30n),
     mcountinhibit: masked(0b101n), // CY and IR: the other counters are hardwired to 0
     mscratch: all,
     mepc: (value) => value & ~1n,

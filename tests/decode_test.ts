@@ -37,6 +37,38 @@ function check(xlen: Xlen, lines: string): void {
 }
 
 const BOTH = `
+  08c5852f amoswap.b rd=10 rs1=11 rs2=12 imm=0
+  08c5952f amoswap.h rd=10 rs1=11 rs2=12 imm=0
+  00c5852f amoadd.b rd=10 rs1=11 rs2=12 imm=0
+  00c5952f amoadd.h rd=10 rs1=11 rs2=12 imm=0
+  20c5852f amoxor.b rd=10 rs1=11 rs2=12 imm=0
+  20c5952f amoxor.h rd=10 rs1=11 rs2=12 imm=0
+  60c5852f amoand.b rd=10 rs1=11 rs2=12 imm=0
+  60c5952f amoand.h rd=10 rs1=11 rs2=12 imm=0
+  40c5852f amoor.b rd=10 rs1=11 rs2=12 imm=0
+  40c5952f amoor.h rd=10 rs1=11 rs2=12 imm=0
+  80c5852f amomin.b rd=10 rs1=11 rs2=12 imm=0
+  80c5952f amomin.h rd=10 rs1=11 rs2=12 imm=0
+  a0c5852f amomax.b rd=10 rs1=11 rs2=12 imm=0
+  a0c5952f amomax.h rd=10 rs1=11 rs2=12 imm=0
+  c0c5852f amominu.b rd=10 rs1=11 rs2=12 imm=0
+  c0c5952f amominu.h rd=10 rs1=11 rs2=12 imm=0
+  e0c5852f amomaxu.b rd=10 rs1=11 rs2=12 imm=0
+  e0c5952f amomaxu.h rd=10 rs1=11 rs2=12 imm=0
+  28c5852f amocas.b rd=10 rs1=11 rs2=12 imm=0
+  28c5952f amocas.h rd=10 rs1=11 rs2=12 imm=0
+  0005a00f cbo.inval rs1=11
+  0015a00f cbo.clean rs1=11
+  0025a00f cbo.flush rs1=11
+  0045a00f cbo.zero rs1=11
+  10259513 sha256sig0 rd=10 rs1=11
+  10359513 sha256sig1 rd=10 rs1=11
+  10059513 sha256sum0 rd=10 rs1=11
+  10159513 sha256sum1 rd=10 rs1=11
+  10859513 sm3p0 rd=10 rs1=11
+  10959513 sm3p1 rd=10 rs1=11
+  f0c58533 sm4ed rd=10 rs1=11 rs2=12 imm=3
+  f4c58533 sm4ks rd=10 rs1=11 rs2=12 imm=3
   12345537 lui rd=10 imm=305418240
   fffff517 auipc rd=10 imm=-4096
   234010ef jal rd=1 imm=4660
@@ -204,6 +236,16 @@ const BOTH = `
 `;
 
 const ONLY_32 = `
+  aac58533 aes32dsi rd=10 rs1=11 rs2=12 imm=2
+  aec58533 aes32dsmi rd=10 rs1=11 rs2=12 imm=2
+  a2c58533 aes32esi rd=10 rs1=11 rs2=12 imm=2
+  a6c58533 aes32esmi rd=10 rs1=11 rs2=12 imm=2
+  5cc58533 sha512sig0h rd=10 rs1=11 rs2=12
+  54c58533 sha512sig0l rd=10 rs1=11 rs2=12
+  5ec58533 sha512sig1h rd=10 rs1=11 rs2=12
+  56c58533 sha512sig1l rd=10 rs1=11 rs2=12
+  50c58533 sha512sum0r rd=10 rs1=11 rs2=12
+  52c58533 sha512sum1r rd=10 rs1=11 rs2=12
   0805c533 zext.h rd=10 rs1=11
   6985d513 rev8 rd=10 rs1=11
   08f59513 zip rd=10 rs1=11
@@ -212,6 +254,17 @@ const ONLY_32 = `
 `;
 
 const ONLY_64 = `
+  30059513 aes64im rd=10 rs1=11
+  10659513 sha512sig0 rd=10 rs1=11
+  10759513 sha512sig1 rd=10 rs1=11
+  10459513 sha512sum0 rd=10 rs1=11
+  10559513 sha512sum1 rd=10 rs1=11
+  3ac58533 aes64ds rd=10 rs1=11 rs2=12
+  3ec58533 aes64dsm rd=10 rs1=11 rs2=12
+  32c58533 aes64es rd=10 rs1=11 rs2=12
+  36c58533 aes64esm rd=10 rs1=11 rs2=12
+  7ec58533 aes64ks2 rd=10 rs1=11 rs2=12
+  31a59513 aes64ks1i rd=10 rs1=11 imm=10
   0805c53b zext.h rd=10 rs1=11
   6b85d513 rev8 rd=10 rs1=11
   0045e503 lwu rd=10 rs1=11 imm=4

@@ -35,7 +35,7 @@ const NOT_YET: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Extensions that objdump 2.40 does not know. */
-const NEWER_EXTENSIONS: readonly Extension[] = ["Zicond", "Zimop", "Zcmop", "Zcb", "Zacas", "Zfa"];
+const NEWER_EXTENSIONS: readonly Extension[] = ["Zicond", "Zimop", "Zcmop", "Zcb", "Zacas", "Zabha", "Zfa"];
 
 /** CSRs that objdump 2.40 does not know. */
 const NEWER_CSRS: readonly string[] = [
@@ -184,7 +184,8 @@ for (const [name, files] of [["OpenSBI", opensbi], ["U-Boot", uboot]] as const) 
 
 /** Everything that objdump 2.40 knows and we have; the hints of Zihintntl are ADDs for it. */
 const KNOWN = EXTENSIONS.filter((name) => name !== "Zihintntl").join(" ");
-const KNOWN_ISA = "imafdc_zicsr_zifencei_zihintpause_zawrs_zba_zbb_zbc_zbs_zbkb_zbkc_zbkx_zfh_svinval";
+const KNOWN_ISA = "imafdc_zicsr_zifencei_zihintpause_zawrs_zba_zbb_zbc_zbs_zbkb_zbkc_zbkx_zfh_svinval" +
+  "_zicbom_zicbop_zicboz_zk_zks";
 
 test("every halfword, on RV32 and RV64, with aliases and without", { skip }, (t) => {
   const words = Array.from({ length: 0x10000 }, (_, bits) => ({ bits, length: 2 as const }))

@@ -31,6 +31,8 @@ const COVERED_ELSEWHERE: readonly [file: string, matches: (instruction: Instruct
   ["supervisor_test.ts", ({ extensions }) => extensions.some((name) => name === "S" || name === "Svinval")],
   ["traps_test.ts", ({ name }) => /^wrs\./.test(name)],
   ["memory_access_test.ts", ({ name }) => name === "fence.i"],
+  ["cache_blocks_test.ts", ({ name }) => name.startsWith("cbo.")],
+  ["cryptography_test.ts", ({ extensions }) => extensions.some((name) => /^Zk/.test(name))],
   ["csr_test.ts", ({ name }) => /^csrr/.test(name)],
 ];
 

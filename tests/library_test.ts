@@ -97,23 +97,26 @@ test("ones and trailing zeros of a word are counted", () => {
 const pureFunctions: Readonly<Record<string, unknown>> = pureLibrary;
 
 test("each pure helper has a fast form for every width that has instructions of it, and there are no others", () => {
-  const only32 = ["interleaveHalves", "separateEvenOdd"];
-  const expected = Object.keys(PURE_OPERATIONS).flatMap((name) =>
-    only32.includes(name) ? [`${name}32`] : [`${name}32`, `${name}64`]
-  );
+  const only32 = /^(interleaveHalves|separateEvenOdd|.*Byte)$/, only64 = /^aes.*(crypt|Mix|Word)$/;
+  const expected = Object.keys(PURE_OPERATIONS).flatMap((name) => [
+    ...(only64.test(name) ? [] : [`${name}32`]),
+    ...(only32.test(name) ? [] : [`${name}64`]),
+  ]);
   assert.deepEqual(Object.keys(pureLibrary).sort(), expected.sort());
 });
 
 for (const name of Object.keys(PURE_OPERATIONS) as PureOperation[]) {
   test(`${name}: the fast forms compute what the helper means`, () => {
-    const fast32 = pureFunctions[`${name}32`] as (a: number, b: number) => number;
+    const fast32 = pureFunctions[`${name}32`] as ((a: number, b: number) => number) | undefined;
     const fast64 = pureFunctions[`${name}64`] as Binary | undefined;
     const meaning = PURE_OPERATIONS[name], random = randomWords(0xabcdef);
     const trial = (a: number, ah: number, b: number, bh: number) => {
-      const narrow = fast32(a, b);
-      const expected = meaning(32, BigInt(a >>> 0), BigInt(b >>> 0));
-      assert.equal(narrow, narrow | 0, "an int32");
-      assert.equal(BigInt(narrow >>> 0), expected, `${name}32(${hex(a, b)})`);
+      if (fast32 !== undefined) {
+        const narrow = fast32(a, b);
+        const expected = meaning(32, BigInt(a >>> 0), BigInt(b >>> 0));
+        assert.equal(narrow, narrow | 0, "an int32");
+        assert.equal(BigInt(narrow >>> 0), expected, `${name}32(${hex(a, b)})`);
+      }
       if (fast64 === undefined) return;
       const low = fast64(a, ah, b, bh);
       assert.equal(unsigned64(low, HIGH[0]!), meaning(64, unsigned64(a, ah), unsigned64(b, bh)), hex(a, ah, b, bh));

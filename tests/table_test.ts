@@ -49,6 +49,8 @@ const FIELDS_OF: Readonly<Record<Exclude<Format, "compressed">, readonly string[
   none: ["", "st"],
   amo: ["dist"],
   lr: ["dis"],
+  cbo: ["s"],
+  Rbs: ["dist"],
   fload: ["dis"],
   fstore: ["ist"],
   R4: ["dirst"],

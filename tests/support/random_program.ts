@@ -12,10 +12,11 @@ import { csrNumber, type Fields, type Program } from "./assemble.ts";
 const EXTENSIONS: readonly Extension[] = [
   ...["I", "M", "A", "Zalrsc", "Zaamo", "C", "Zca", "Zicsr", "Zifencei"] as const,
   ...["Zba", "Zbb", "Zbc", "Zbs", "Zbkb", "Zbkc", "Zbkx"] as const,
+  ...["Zknd", "Zkne", "Zknh", "Zksed", "Zksh"] as const,
 ];
 
 /** Properties after QEMU's `-cpu rv32` or `rv64`. */
-export const QEMU_CPU = "zba=on,zbb=on,zbc=on,zbs=on,zbkb=on,zbkc=on,zbkx=on";
+export const QEMU_CPU = "zba=on,zbb=on,zbc=on,zbs=on,zk=on,zks=on";
 
 /** Bytes of the scratch area; gp points to its middle. */
 export const SCRATCH_SIZE = 512;
@@ -61,7 +62,7 @@ const NOWHERE = 0x1800_0000;
 /** QEMU 7.2 counts beyond 32 bits where the low word is 0. */
 const WRONG_IN_QEMU = "ctzw";
 
-const ARITHMETIC = new Set(["R", "R1", "I", "shift", "upper"]);
+const ARITHMETIC = new Set(["R", "R1", "Rbs", "I", "shift", "upper"]);
 /** Formats of floating-point instructions but loads and stores; those that write an integer register. */
 const FLOATING = new Set(["R4", "fR", "fR1", "fsign", "fcmp", "fcvtx", "fcvtf", "fmvx", "fmvf", "fmvp", "fli"]);
 const FLOAT_TO_INTEGER = new Set(["fcmp", "fcvtx", "fmvx"]);

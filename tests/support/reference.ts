@@ -202,7 +202,7 @@ const AMOS: Readonly<Record<string, Arithmetic>> = {
   amomaxu: extreme(false, true),
 };
 for (const [name, f] of Object.entries(AMOS)) {
-  for (const [letter, size] of [["w", 4], ["d", 8]] as const) {
+  for (const [letter, size] of [["b", 1], ["h", 2], ["w", 4], ["d", 8]] as const) {
     meanings[`${name}.${letter}`] = ({ x, load }, o) => {
       const address = x[o.rs1]!, old = load(address, size), width = 8 * size;
       const value = u(width, f(old, u(width, x[o.rs2]!), width));
