@@ -14,16 +14,13 @@ const AS_STORE: Readonly<Record<number, number>> = {
   [CAUSE.loadAccess]: CAUSE.storeAccess,
 };
 
-/** Executes a cache-block operation on the block that holds an address. */
-export function cacheBlockOperation(hart: Hart, operation: number, low: number, high: number): void {
+/** Raises what keeps a cache-block operation from the block that holds an address. */
+export function checkCacheBlock(hart: Hart, operation: number, low: number, high: number): void {
   requireEnabled(hart, operation);
   const zeroes = operation === CBO_ZERO, physical = blockAddress(hart, zeroes ? WRITE : READ, low, high);
-  const { memory } = hart;
-  if (zeroes) {
-    // Only main memory has cache blocks to be zeroed.
-    if (!memory.isRam(physical, CACHE_BLOCK)) raise(CAUSE.storeAccess, low, high);
-    for (let k = 0; k < CACHE_BLOCK; k += 8) memory.write(physical + k, 8, 0, 0);
-  } else if (!memory.exists(physical)) raise(CAUSE.storeAccess, low, high);
+  // Only main memory has cache blocks to be zeroed.
+  const there = zeroes ? hart.memory.isRam(physical, CACHE_BLOCK) : hart.memory.exists(physical);
+  if (!there) raise(CAUSE.storeAccess, low, high);
 }
 
 /** Raises an illegal-instruction exception where menvcfg or senvcfg does not allow the operation. */

@@ -2,7 +2,8 @@
 // and the atomic instructions.
 
 import { HIGH } from "../isa/pair.ts";
-import { cacheBlockOperation } from "./cache_blocks.ts";
+import { CACHE_BLOCK, CBO_ZERO } from "../isa/zicbo.ts";
+import { checkCacheBlock } from "./cache_blocks.ts";
 import { IN_REGION } from "./counter.ts";
 import { type Hart, SINK } from "./hart.ts";
 import { READ, WRITE } from "./pmp.ts";
@@ -193,7 +194,9 @@ export class LoadStoreUnit {
 
   /** CBO.INVAL, CBO.CLEAN, CBO.FLUSH and CBO.ZERO, by their numbers. */
   cacheBlock(operation: number, low: number, high: number): void {
-    cacheBlockOperation(this.#hart, operation, low, high);
+    checkCacheBlock(this.#hart, operation, low, high);
+    if (operation !== CBO_ZERO) return;
+    for (let k = 0; k < CACHE_BLOCK; k += 8) this.store(8, (low & -CACHE_BLOCK) + k, high, 0, 0);
   }
 
   /**
