@@ -7,6 +7,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { exitGuest, type Guest, guests, INTEGER_PROGRAMS, notRunnable, parseReport } from "./guests.ts";
+import { progress } from "../scripts/progress.ts";
 import { CommandError, geometricMean, measure, median, residentBytes } from "./measure.ts";
 
 const HELP = `deno task bench [NAMES…] [--runs=5] [--scale=10] [--accel=interpreter|jit…] [--node]
@@ -94,18 +95,15 @@ function table(rows: readonly (readonly string[])[]): string {
   return [line(rows[0]!), line(rule), ...rows.slice(1).map(line)].join("\n");
 }
 
-/** CPU seconds of commands, run by turns: medians. */
-async function medians(runs: number, commands: readonly (readonly string[])[]): Promise<number[]> {
+/** CPU seconds of commands, run by turns: medians. `what` is said of them while they run. */
+async function medians(what: string, runs: number, commands: readonly (readonly string[])[]): Promise<number[]> {
   const seconds = commands.map((): number[] => []);
   for (let run = 0; run < runs; run++) {
+    progress(`${what}: run ${run + 1} of ${runs}`);
     for (const [k, command] of commands.entries()) seconds[k]!.push((await measure(command)).seconds);
   }
+  progress("");
   return seconds.map(median);
-}
-
-/** Replaces the line of progress, where somebody looks at it. */
-function progress(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
 async function main(): Promise<void> {
@@ -136,7 +134,10 @@ async function main(): Promise<void> {
   const startUp = new Map<number, { ours: number; theirs: number }>();
   for (const xlen of widths) {
     // Short, so it may be done more often: an error here is in every row.
-    const [ours, theirs] = await medians(Math.max(runs, 5), [hartbeat(exitGuest(xlen)), qemu(xlen, exitGuest(xlen))]);
+    const [ours, theirs] = await medians(`start-up, rv${xlen}`, Math.max(runs, 5), [
+      hartbeat(exitGuest(xlen)),
+      qemu(xlen, exitGuest(xlen)),
+    ]);
     startUp.set(xlen, { ours: ours!, theirs: theirs! });
   }
 
@@ -170,7 +171,7 @@ async function main(): Promise<void> {
   console.log(table(rows));
 
   const large = hartbeat(exitGuest(64), "-m", "2G");
-  const [start, version] = await medians(Math.max(runs, 5), [large, [...host, "--version"]]);
+  const [start, version] = await medians("start with -m 2G", Math.max(runs, 5), [large, [...host, "--version"]]);
   const bytes = residentBytes(large), over = start! - version!;
   const size = bytes === undefined ? "? MB (apt-get install time)" : `${(bytes / 1e6).toFixed(0)} MB`;
   const list = [...startUp].map(([xlen, { ours, theirs }]) =>

@@ -3,7 +3,7 @@
 import type { Board } from "../machine/board.ts";
 import { OptionError } from "../machine/errors.ts";
 import { GROUPS, OPTIONS } from "./options.ts";
-import { type Listing, LOG_ITEMS } from "./settings.ts";
+import { type Listing, LOG_ITEMS, type Shell, SHELLS } from "./settings.ts";
 import { VERSION } from "./version.ts";
 
 /** Columns of the options in the help. */
@@ -13,7 +13,7 @@ function table(rows: readonly (readonly [string, string])[], width: number): str
   return rows.map(([left, right]) => `  ${left.padEnd(width - 2)}${left.length > width - 3 ? " " : ""}${right}`);
 }
 
-/** The help: at most 40 lines. */
+/** The help: at most 50 lines. */
 export function helpText(): string {
   return [
     `hartbeat ${VERSION}: a scriptable RISC-V machine. Options are QEMU's, with one or two dashes.`,
@@ -85,6 +85,8 @@ export async function listingText(listing: Listing, model = ""): Promise<string>
       return await devicesText();
     case "device properties":
       return await propertiesText(model);
+    case "shells":
+      return lines("Shells, and where to put what is printed for them:", SHELLS);
     case "machines":
       return boards((await import("../machine/machine.ts")).BOARDS);
     case "accelerators": {
@@ -101,5 +103,7 @@ export async function listingText(listing: Listing, model = ""): Promise<string>
       const names = CPU_PROPERTIES.join(" ").replace(/(.{1,76})(?: |$)/g, "  $1\n");
       return `${lines("CPUs:", CPU_MODELS)}Extensions, each =on or =off (all are on):\n${names}`;
     }
+    default:
+      return (await import("./completions.ts")).completions(listing.replace("completions for ", "") as Shell);
   }
 }

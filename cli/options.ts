@@ -5,7 +5,7 @@ import { OptionError } from "../machine/errors.ts";
 import { nearest } from "../machine/nearest.ts";
 import { readDevice, readDrive, readGlobal, readLoader } from "./device_options.ts";
 import { readNumber, readProperties, readSwitch, unknownValue } from "./properties.ts";
-import { LOG_ITEMS, type LogItem, type Serial, type Settings } from "./settings.ts";
+import { LOG_ITEMS, type LogItem, type Serial, type Settings, type Shell, SHELLS } from "./settings.ts";
 
 /** Headings of the help, in order. */
 export const GROUPS = ["Machine", "Programs", "Devices", "Console", "Debugging", "Log and the rest"] as const;
@@ -316,6 +316,17 @@ export const OPTIONS: readonly CommandOption[] = [
     group: "Log and the rest",
     help: "a name for the machine; ignored",
     apply() {},
+  },
+  {
+    names: ["completions"],
+    argument: "SHELL",
+    group: "Log and the rest",
+    help: "a completion script for bash, zsh or fish; help lists where it goes",
+    apply(settings, value) {
+      if (value === "help" || value === "?") settings.listing = "shells";
+      else if (value in SHELLS) settings.listing = `completions for ${value as Shell}`;
+      else unknownValue("-completions", value, Object.keys(SHELLS));
+    },
   },
   {
     names: ["help", "h"],

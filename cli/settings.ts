@@ -22,6 +22,16 @@ export type Serial =
   /** Nowhere. */
   | { readonly kind: "null" };
 
+/** Shells that there are completions for, with where each looks for them. */
+export const SHELLS = {
+  bash: "~/.local/share/bash-completion/completions/hartbeat",
+  zsh: "_hartbeat in a folder of $fpath",
+  fish: "~/.config/fish/completions/hartbeat.fish",
+} as const;
+
+/** A shell that there are completions for. */
+export type Shell = keyof typeof SHELLS;
+
 /** Something to print in place of running a machine. */
 export type Listing =
   | "help"
@@ -31,7 +41,9 @@ export type Listing =
   | "accelerators"
   | "log items"
   | "devices"
-  | "device properties";
+  | "device properties"
+  | "shells"
+  | `completions for ${Shell}`;
 
 /** What a command line asks for. */
 export interface Settings {

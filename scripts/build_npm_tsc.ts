@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { VERSION } from "../cli/version.ts";
 import { complete, copyTestFiles, EXPORTS, NODE_TYPES, ROOT, TESTS } from "./npm_package.ts";
+import { progress } from "./progress.ts";
 
 /** The compiler, from npm. */
 export const TYPESCRIPT = "typescript@7.0.2";
@@ -51,6 +52,7 @@ export function build(folder: string): void {
   const work = mkdtempSync(join(realpathSync(tmpdir()), "hartbeat-npm-"));
   try {
     writeFileSync(join(work, "package.json"), '{ "private": true }\n');
+    progress("fetching the compiler");
     install([TYPESCRIPT, `${NODE_TYPES.name}@${NODE_TYPES.version}`], work);
     const compilerOptions = {
       rootDir: ROOT,
@@ -73,8 +75,10 @@ export function build(folder: string): void {
       join(ROOT, source)
     );
     writeFileSync(join(work, "tsconfig.json"), JSON.stringify({ compilerOptions, files }));
+    progress("compiling");
     execute([join(work, "node_modules/.bin/tsc"), "-p", "tsconfig.json"], work);
   } finally {
+    progress("");
     rmSync(work, { recursive: true });
   }
   // As dnt does: no JSON modules, of which Node warns before 22.12.
@@ -109,5 +113,10 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   });
   const folder = resolve(values.out ?? join(ROOT, "npm"));
   build(folder);
-  if (values.test) process.stdout.write(testOutput(folder, ["node"]));
+  if (values.test) {
+    progress("testing the output");
+    const text = testOutput(folder, ["node"]);
+    progress("");
+    process.stdout.write(text);
+  }
 }
