@@ -8,13 +8,14 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
-/** A program: its name (that of the ELF file) and the sources that are linked, in this order. */
+/** A program: its name (that of the ELF file), the sources that are linked, in this order, and its width if not 64 bits. */
 export interface GuestProgram {
   readonly name: string;
   readonly sources: readonly string[];
+  readonly xlen?: 32 | 64;
 }
 
-/** All programs. They are RV64IMAC, linked by bare.ld. */
+/** All programs. They are RV64IMAC or RV32IMAC, linked by bare.ld. */
 export const GUEST_PROGRAMS: readonly GuestProgram[] = [
   { name: "kernel", sources: ["kernel_start.S", "kernel.c"] },
   { name: "echo", sources: ["echo.S"] },
@@ -22,6 +23,8 @@ export const GUEST_PROGRAMS: readonly GuestProgram[] = [
   { name: "sleep", sources: ["sleep.S"] },
   { name: "flood", sources: ["flood.S"] },
   { name: "htif", sources: ["htif.S"] },
+  { name: "virtio_disk", sources: ["virtio_disk_start.S", "virtio_disk.c"] },
+  { name: "virtio_disk32", sources: ["virtio_disk_start.S", "virtio_disk.c"], xlen: 32 },
 ];
 
 /** Folder with sources and ELF files. */
@@ -30,8 +33,12 @@ export const PROGRAMS_FOLDER: string = fileURLToPath(new URL("../tests/programs/
 /** The compiler. */
 export const COMPILER = "riscv64-unknown-elf-gcc";
 
-const COMPILE = "-march=rv64imac_zicsr -mabi=lp64 -mcmodel=medany -O2 -Wall -Werror -ffreestanding -c".split(" ");
-const LINK = "-march=rv64imac_zicsr -mabi=lp64 -nostdlib -static -Wl,--build-id=none -Wl,-T,bare.ld".split(" ");
+const TARGET: Readonly<Record<32 | 64, readonly string[]>> = {
+  32: ["-march=rv32imac_zicsr", "-mabi=ilp32"],
+  64: ["-march=rv64imac_zicsr", "-mabi=lp64"],
+};
+const COMPILE = "-mcmodel=medany -O2 -Wall -Werror -ffreestanding -c".split(" ");
+const LINK = "-nostdlib -static -Wl,--build-id=none -Wl,-T,bare.ld".split(" ");
 
 /** `GCC: (…) 12.2.0` as the compiler writes it into what it compiles; undefined if it is not installed. */
 export function compilerIdentity(): string | undefined {
@@ -46,7 +53,7 @@ export function compilerIdentity(): string | undefined {
  * @param output Path of the ELF file.
  * @throws {Error} With the compiler's messages, if it fails.
  */
-export function buildGuest({ name, sources }: GuestProgram, output: string): void {
+export function buildGuest({ name, sources, xlen = 64 }: GuestProgram, output: string): void {
   const folder = mkdtempSync(join(tmpdir(), "hartbeat-guest-"));
   try {
     const inputs = ["bare.ld", ...sources];
@@ -57,8 +64,8 @@ export function buildGuest({ name, sources }: GuestProgram, output: string): voi
       if (status !== 0) throw new Error(`${name}: ${COMPILER} failed:\n${stderr}`);
     };
     const objects = sources.map((source) => `${source}.o`);
-    sources.forEach((source, k) => run([...COMPILE, source, "-o", objects[k]!]));
-    run([...LINK, ...objects, "-o", `${name}.elf`]);
+    sources.forEach((source, k) => run([...TARGET[xlen], ...COMPILE, source, "-o", objects[k]!]));
+    run([...TARGET[xlen], ...LINK, ...objects, "-o", `${name}.elf`]);
     copyFileSync(join(folder, `${name}.elf`), output);
   } finally {
     rmSync(folder, { recursive: true });

@@ -50,6 +50,15 @@ const CONFIG_SIZE = 57, CONFIG_WRITE_CACHE_AT = 32;
 /** Most bytes of zeros that are written at once. */
 const ZEROS = new Uint8Array(1 << 16);
 
+/** A request that was carried out and is not given back yet. */
+interface FinishedRequest {
+  readonly queue: number;
+  readonly head: number;
+  readonly written: number;
+  /** When it is given back, nanoseconds. */
+  readonly due: number;
+}
+
 /** A disk. */
 export class VirtioBlock extends VirtioDevice {
   readonly deviceId = 2;
@@ -61,10 +70,8 @@ export class VirtioBlock extends VirtioDevice {
   #writeCache: boolean;
   #alarm!: Alarm;
   #clock!: VirtioConnection["clock"];
-  /** When the notified queues are looked at, nanoseconds; undefined: none is. */
-  #due: number | undefined;
-  /** Indices of the notified queues. */
-  #notified = new Set<number>();
+  /** Requests that were carried out and not given back, in order. */
+  #finished: FinishedRequest[] = [];
   /** What the backend threw last. */
   lastError: unknown;
 
@@ -93,7 +100,7 @@ export class VirtioBlock extends VirtioDevice {
 
   protected override connected({ clock }: VirtioConnection): void {
     this.#clock = clock;
-    this.#alarm = clock.alarm(() => this.#work());
+    this.#alarm = clock.alarm(() => this.#giveBack());
   }
 
   protected ownFeatures(legacy: boolean): bigint {
@@ -151,27 +158,39 @@ export class VirtioBlock extends VirtioDevice {
     if ((status & STATUS.driverOk) !== 0 && !this.has(CONFIG_WRITE_CACHE)) this.#writeCache = this.has(FLUSH);
   }
 
-  protected notified(index: number, _queue: Virtqueue): void {
-    this.#notified.add(index);
-    if (this.#due === undefined) this.#schedule(this.#clock.now() + BLOCK_LATENCY);
+  /** Carries out all requests, and holds them back for a while. */
+  protected notified(index: number, queue: Virtqueue): void {
+    const due = this.#clock.now() + BLOCK_LATENCY;
+    try {
+      for (let chain = queue.take(); chain !== undefined; chain = queue.take()) {
+        this.#finished.push({ queue: index, head: chain.head, written: this.#request(chain), due });
+      }
+    } finally {
+      queue.setNotification(true);
+      this.#schedule();
+    }
   }
-  #schedule(due: number | undefined): void {
-    this.#due = due;
-    if (due === undefined) this.#alarm?.cancel();
-    else this.#alarm.set(due);
+  #schedule(): void {
+    const first = this.#finished[0];
+    if (first === undefined) this.#alarm?.cancel();
+    else this.#alarm.set(first.due);
   }
 
-  #work(): void {
-    this.#due = undefined;
-    const notified = [...this.#notified];
-    this.#notified.clear();
-    for (const index of notified) {
-      const queue = this.queues[index]!;
-      if (!queue.ready || this.failure !== undefined) continue;
-      const more = this.guard(() => this.drain(queue, (chain) => this.#request(chain)));
-      queue.setNotification(true);
-      if (more) this.notified(index, queue);
+  /** Gives back the requests whose time has come. */
+  #giveBack(): void {
+    const now = this.#clock.now(), told = new Set<Virtqueue>();
+    while (this.#finished.length > 0 && this.#finished[0]!.due <= now) {
+      const { queue: index, head, written } = this.#finished.shift()!, queue = this.queues[index]!;
+      queue.give(head, written);
+      told.add(queue);
     }
+    for (const queue of told) this.interruptFor(queue);
+    this.#schedule();
+  }
+
+  protected override queueReset(index: number): void {
+    this.#finished = this.#finished.filter(({ queue }) => queue !== index);
+    this.#schedule();
   }
 
   /** Carries out a request; gives how many bytes were written into its buffers. */
@@ -277,24 +296,23 @@ export class VirtioBlock extends VirtioDevice {
 
   protected override resetOwn(): void {
     this.#writeCache = this.#settings.writeCache;
-    this.#notified.clear();
-    this.#schedule(undefined);
+    this.#finished = [];
+    this.#schedule();
   }
 
   protected override snapshotOwn(): unknown {
     return {
       writeCache: this.#writeCache,
-      due: this.#due,
-      notified: [...this.#notified],
+      finished: this.#finished.map((request) => ({ ...request })),
       blocks: this.#backend.snapshot?.(),
     };
   }
 
   protected override restoreOwn(own: unknown): void {
-    const saved = own as { writeCache: boolean; due: number | undefined; notified: number[]; blocks: unknown };
+    const saved = own as { writeCache: boolean; finished: FinishedRequest[]; blocks: unknown };
     this.#writeCache = saved.writeCache;
-    this.#notified = new Set(saved.notified);
-    this.#schedule(saved.due);
+    this.#finished = saved.finished.map((request) => ({ ...request }));
+    this.#schedule();
     if (saved.blocks !== undefined) this.#backend.restore?.(saved.blocks);
   }
 }

@@ -183,6 +183,13 @@ export abstract class VirtioDevice {
     if (queue !== undefined) this.guard(() => action(queue));
   }
 
+  /** Resets one queue (2.6.1). */
+  resetQueue(): void {
+    this.setUp((queue) => queue.reset());
+    this.queueReset(this.#state.selected);
+  }
+  protected queueReset(_index: number): void {}
+
   /** The driver has put something into a queue. */
   notify(index: number): void {
     const queue = this.#queues[index];

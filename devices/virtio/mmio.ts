@@ -241,7 +241,7 @@ export class VirtioMmio implements Device {
       case QUEUE_RESET:
         if (value === 0) break;
         queue.ready = false;
-        device.setUp((target) => target.reset());
+        device.resetQueue();
         break;
       case QUEUE_DESC:
       case QUEUE_DESC + 4:
