@@ -132,15 +132,18 @@ export const OPTIONS: readonly CommandOption[] = [
   },
   {
     names: ["rtc"],
-    argument: "clock=vm|host",
+    argument: "clock=vm|host,base=DATE",
     group: "Machine",
-    help: "time goes by instructions executed (vm), or as the host's does",
+    help: "time goes by instructions (vm), or as the host's; base= also takes utc, localtime",
     apply(settings, value, option) {
       const properties = readProperties(option, value, "clock", ["clock", "base", "driftfix"]);
-      for (const key of ["base", "driftfix"]) if (properties.has(key)) throw notYet(`${option} ${key}=`);
-      const clock = properties.get("clock")!;
-      if (clock !== "host" && clock !== "vm") unknownValue(`${option} clock=`, clock, ["vm", "host"]);
-      settings.hostClock = clock === "host";
+      const fix = properties.get("driftfix"), clock = properties.get("clock"), base = properties.get("base");
+      if (fix !== undefined && fix !== "none") unknownValue(`${option} driftfix=`, fix, ["none"]);
+      if (clock !== undefined && clock !== "host" && clock !== "vm") {
+        unknownValue(`${option} clock=`, clock, ["vm", "host"]);
+      }
+      if (clock !== undefined) settings.hostClock = clock === "host";
+      if (base !== undefined) settings.rtcBase = base;
     },
   },
   {

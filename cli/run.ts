@@ -42,8 +42,10 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
  */
 export async function run(settings: Settings): Promise<number> {
   const started = performance.now();
+  const base = rtcBase(settings);
   const machine = await Machine.create({
     ...settings.machine,
+    ...(base !== undefined && { rtcBase: base }),
     ...(settings.hostClock && { hostClock: () => (performance.now() - started) * 1e6 }),
   });
   if (settings.deviceTreeFile !== undefined) {
@@ -58,6 +60,13 @@ export async function run(settings: Settings): Promise<number> {
   } finally {
     await machine[Symbol.asyncDispose]();
   }
+}
+
+/** What the real-time clock begins with: the host's time only if asked for, or where time follows the host's clock. */
+function rtcBase({ rtcBase, hostClock }: Settings): Date | string | undefined {
+  const now = new Date();
+  if (rtcBase === "localtime") return new Date(now.getTime() - now.getTimezoneOffset() * 60_000);
+  return rtcBase === "utc" || (rtcBase === undefined && hostClock) ? now : rtcBase;
 }
 
 function writeDeviceTree(path: string, bytes: Uint8Array): number {

@@ -53,6 +53,8 @@ export interface Settings {
   serial?: Serial;
   /** `-rtc clock=host`. */
   hostClock: boolean;
+  /** `-rtc base=`: a date, `utc` or `localtime`; undefined: not chosen. */
+  rtcBase?: string;
   /** `-d`. */
   log: Set<LogItem>;
   /** `-dfilter`: ranges of addresses, read when the machine's symbols are known. */

@@ -61,6 +61,11 @@ export interface MachineOptions {
   readonly snapshot?: boolean;
   /** An instruction takes 2^shift nanoseconds of virtual time; 0 to 10. Default 0. */
   readonly icountShift?: number;
+  /**
+   * What the real-time clock shows at power-on, in UTC: a date as `-rtc base=` takes it (`2006-06-17T16:01:21`, `2006-06-17`).
+   * Default 2026-01-01T00:00:00, so that every run is the same.
+   */
+  readonly rtcBase?: string | Date;
   /** Nanoseconds since power-on of a host's clock, to use in place of virtual time. */
   readonly hostClock?: () => number;
   /** How instructions are executed: `"interpreter"` or `"jit"` with properties, as `-accel`. */

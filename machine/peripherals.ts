@@ -7,10 +7,13 @@ import { type PropertyValue, readDeviceProperties } from "./device_properties.ts
 import { checkId, Drives } from "./drives.ts";
 import { OptionError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
+import { readRtcBase } from "./rtc_base.ts";
 
 /** What a board gets besides what it always has. */
 export interface Peripherals {
   readonly drives: Drives;
+  /** What the real-time clock shows at power-on, nanoseconds since 1970-01-01 UTC. */
+  readonly rtcBase: bigint;
   /** Whether the virtio transports have the legacy interface. */
   readonly virtioLegacy: boolean;
   /** Devices by the number of their virtio transport. */
@@ -23,6 +26,7 @@ export interface PeripheralOptions {
   readonly devices?: readonly DeviceOptions[];
   readonly globals?: readonly GlobalProperty[];
   readonly snapshot?: boolean;
+  readonly rtcBase?: string | Date;
 }
 
 const VIRTIO_BUS = "virtio-mmio-bus.";
@@ -88,6 +92,7 @@ function readGlobals(globals: readonly GlobalProperty[]): ReadonlyMap<string, Re
 export function planPeripherals(options: PeripheralOptions, transports: number): Peripherals {
   const globals = readGlobals(options.globals ?? []);
   const legacy = readDeviceProperties("-global", TRANSPORT, VIRTIO_MMIO_PROPERTIES, globals.get(TRANSPORT) ?? {});
+  const rtcBase = readRtcBase(options.rtcBase);
   const drives = new Drives(options.drives ?? [], options.snapshot ?? false);
   try {
     const slots = new VirtioSlots(transports), ids = new Set<string>();
@@ -111,7 +116,7 @@ export function planPeripherals(options: PeripheralOptions, transports: number):
     };
     for (const device of options.devices ?? []) add(device, optionText(device));
     for (const { id, where } of drives.with("virtio")) add({ driver: "virtio-blk-device", drive: id }, where);
-    return { drives, virtio: slots.devices, virtioLegacy: legacy.get("force-legacy") === true };
+    return { drives, rtcBase, virtio: slots.devices, virtioLegacy: legacy.get("force-legacy") === true };
   } catch (e) {
     drives.close();
     throw e;

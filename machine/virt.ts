@@ -3,6 +3,7 @@
 
 import type { DeviceTreeNode } from "../devices/device.ts";
 import { Clint } from "../devices/clint.ts";
+import { GoldfishRtc } from "../devices/goldfish_rtc.ts";
 import { Plic } from "../devices/plic.ts";
 import { TestFinisher } from "../devices/test_finisher.ts";
 import { Uart16550, UART_INPUT_CLOCK_HZ } from "../devices/uart_16550.ts";
@@ -22,6 +23,7 @@ import { virtioTransports } from "./virtio_transports.ts";
 export const VIRT = {
   rom: { address: 0x1000, size: 0xf000 },
   test: { address: 0x10_0000, size: 0x1000 },
+  rtc: { address: 0x10_1000, size: 0x1000, irq: 11 },
   clint: { address: 0x200_0000, size: 0x1_0000 },
   plic: { address: 0xc00_0000, size: 0x60_0000, sources: 95, maxPriority: 7 },
   uart: { address: 0x1000_0000, size: 0x100, irq: 10 },
@@ -65,8 +67,15 @@ function build({ bus, harts, timeline, console, peripherals, exit, reset }: Boar
     onReceiverReady: () => console.deliver(),
   });
   console.connect(uart);
+  const rtc = new GoldfishRtc({
+    name: unit("rtc", VIRT.rtc),
+    irq: plic.line(VIRT.rtc.irq),
+    clock: timeline,
+    base: peripherals.rtcBase,
+  });
   const test = new TestFinisher({ name: unit("test", VIRT.test), exit, reset });
   bus.addDevice(VIRT.test.address, test);
+  bus.addDevice(VIRT.rtc.address, rtc);
   bus.addDevice(VIRT.clint.address, clint);
   bus.addDevice(VIRT.plic.address, plic);
   bus.addDevice(VIRT.uart.address, uart);
@@ -76,6 +85,14 @@ function build({ bus, harts, timeline, console, peripherals, exit, reset }: Boar
   const soc: Record<string, DeviceTreeNode> = {
     [unit("test", VIRT.test)]: {
       properties: { "compatible": ["sifive,test1", "sifive,test0", "syscon"], "reg": reg(VIRT.test) },
+    },
+    [unit("rtc", VIRT.rtc)]: {
+      properties: {
+        "compatible": "google,goldfish-rtc",
+        "reg": reg(VIRT.rtc),
+        "interrupts": VIRT.rtc.irq,
+        "interrupt-parent": { reference: plicPath },
+      },
     },
     [unit("clint", VIRT.clint)]: {
       properties: {
@@ -116,7 +133,7 @@ function build({ bus, harts, timeline, console, peripherals, exit, reset }: Boar
   };
   const syscon = { reference: `/soc/${unit("test", VIRT.test)}` };
   return {
-    devices: [test, clint, plic, uart, ...virtio.devices],
+    devices: [test, rtc, clint, plic, uart, ...virtio.devices],
     interrupts: { path: plicPath, sources: VIRT.plic.sources, line: (source) => plic.line(source) },
     stdoutPath: `/soc/${unit("serial", VIRT.uart)}`,
     deviceTree: {

@@ -77,6 +77,7 @@ test("every option sets what it says", () => {
   assert.deepEqual(parseCommandLine(["-serial", "mon:stdio"]).serial, { kind: "stdio", escapes: true });
   assert.deepEqual(parseCommandLine(["-serial", "stdio"]).serial, { kind: "stdio", escapes: false });
   assert.equal(parseCommandLine(["-rtc", "clock=vm"]).hostClock, false);
+  assert.equal(parseCommandLine(["-rtc", "base=2020-01-02,clock=vm"]).rtcBase, "2020-01-02");
   assert.deepEqual(parseCommandLine(["-s"]).gdb, { host: "", port: 1234 });
   assert.equal(parseCommandLine(["-S"]).halted, true);
   assert.deepEqual(parseCommandLine(["-gdb", "tcp:[::1]:99,server=on,wait=off"]).gdb, { host: "::1", port: 99 });
@@ -126,7 +127,7 @@ for (
     ["-d in_asn", "-d in_asn: no such value; did you mean in_asm?"],
     ["-d int,guest_errors", "-d guest_errors: not supported yet"],
     ["-rtc clock=hst", "-rtc clock=hst: no such value; did you mean host?"],
-    ["-rtc base=utc", "-rtc base=: not supported yet"],
+    ["-rtc driftfix=slew", "-rtc driftfix=slew: no such value; there are none"],
     ["-icount shift=auto", "-icount shift=auto: give a number from 0 to 10"],
     ["-icount shift=-1", "-icount shift=: -1 is not a number"],
     ["-icount sleep=on", "-icount sleep=on: virtual time never waits for the host; try -rtc clock=host"],
