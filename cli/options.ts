@@ -134,7 +134,7 @@ export const OPTIONS: readonly CommandOption[] = [
     names: ["rtc"],
     argument: "clock=vm|host,base=D",
     group: "Machine",
-    help: "time goes by instructions (vm) or as the host's; base is a date, utc or localtime",
+    help: "time by instructions executed (vm) or the host's; base: a date, utc, localtime",
     apply(settings, value, option) {
       const properties = readProperties(option, value, "clock", ["clock", "base", "driftfix"]);
       const fix = properties.get("driftfix"), clock = properties.get("clock"), base = properties.get("base");
