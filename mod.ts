@@ -12,6 +12,29 @@ export type { MemoryView } from "./machine/memory_view.ts";
 export type { Console, Receiver, TranscriptEntry } from "./machine/console.ts";
 export type { Pattern } from "./machine/console_text.ts";
 export type { ExpectDriver, ExpectOptions, ExpectResult, Within } from "./machine/expect.ts";
+export type {
+  Counter,
+  Counters,
+  CsrHandlers,
+  Hook,
+  Hooks,
+  InstructionHookOptions,
+  MemoryHookOptions,
+  Place,
+  Replacement,
+} from "./machine/hooks.ts";
+export type { CallHandlers } from "./machine/call_hooks.ts";
+export type {
+  AccessContext,
+  CallContext,
+  HookContext,
+  InstructionContext,
+  ReturnContext,
+  TrapContext,
+} from "./machine/hook_contexts.ts";
+export type { DeviceAccess, DeviceHook } from "./machine/mmio_hooks.ts";
+export type { InstructionSelector } from "./machine/instruction_selector.ts";
+export type { TrapSelector } from "./machine/trap_selector.ts";
 export { TapError } from "./machine/tap.ts";
 export type { TapContext, TapReport, TapResult } from "./machine/tap.ts";
 export { Device } from "./machine/mmio.ts";

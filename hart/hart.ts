@@ -2,7 +2,7 @@
 
 import { type Extension, withImplied } from "../isa/extensions.ts";
 import type { Xlen } from "../isa/instruction.ts";
-import { type Count, PAGE_OFFSET, PC_HIGH, RECORD } from "./counter.ts";
+import { type Count, IN_REGION, PAGE_OFFSET, PC_HIGH, RECORD } from "./counter.ts";
 import { give, HIGH, unsigned64 } from "../isa/pair.ts";
 import { PAUSE } from "../isa/rv_i.ts";
 import { CSR, csrEntries, type CsrEntry, resetCsrs } from "./csr.ts";
@@ -15,7 +15,17 @@ import { supervisorLevel } from "./supervisor.ts";
 import { tlbBase } from "./tlb.ts";
 import { Translation } from "./translation.ts";
 import type { Watchpoints } from "./watchpoints.ts";
-import { CAUSE, type Exception, INTERRUPT, MACHINE, PRIVILEGE_LETTERS, raise, SUPERVISOR, USER } from "./trap.ts";
+import {
+  CAUSE,
+  type Exception,
+  INTERPRET,
+  INTERRUPT,
+  MACHINE,
+  PRIVILEGE_LETTERS,
+  raise,
+  SUPERVISOR,
+  USER,
+} from "./trap.ts";
 
 /** Number of the register that writes to x0 go to. */
 export const SINK = 32;
@@ -62,6 +72,14 @@ export interface TrapRecord {
   readonly fromPrivilege: number;
   /** Privilege level that handles it. */
   readonly toPrivilege: number;
+}
+
+/** What happens to the values of a CSR when an instruction reads or writes it. */
+export interface CsrHook {
+  /** Gives what is read instead; low half, with the high half in HIGH[0]. */
+  read(hart: Hart, low: number, high: number): number;
+  /** Gives what is written instead. */
+  write(hart: Hart, low: number, high: number): number;
 }
 
 /** What a hart is made of. */
@@ -152,6 +170,15 @@ export class Hart {
   watchesLoads = false;
   /** SUM and MXR of mstatus, which the remembered translations hold for. */
   #accessedWith = 0;
+  /** Called with each CSR instruction of certain CSRs, by number; null if there are none. */
+  csrHooks: ReadonlyMap<number, CsrHook> | null = null;
+  /**
+   * Called before a trap is taken, with pc where it comes; false: it is not taken, and execution goes on at pc (an interrupt that
+   * is refused so is not offered again before another interrupt is raised or may have become enabled).
+   */
+  trapHook: ((trap: TrapRecord) => boolean) | null = null;
+  /** Interrupts that were refused. */
+  #refused = 0;
   /** Called at every trap taken. */
   onTrap: ((trap: TrapRecord) => void) | null = null;
   /**
@@ -337,6 +364,7 @@ export class Hart {
     const lines = level ? this.lines | 1 << bit : this.lines & ~(1 << bit);
     if (lines === this.lines) return;
     this.lines = lines;
+    this.#refused &= ~(1 << bit);
     if (level) this.interruptsChanged();
   }
 
@@ -345,6 +373,7 @@ export class Hart {
    * executing, that one's turn ends.
    */
   interruptsChanged(): void {
+    this.#refused = 0;
     if (this.#takeable() === 0 && !this.waiting) return;
     if (!this.isRunning) this.count.yields = true;
     this.count.stop();
@@ -352,7 +381,7 @@ export class Hart {
 
   /** The pending interrupts that would be taken now, if they are of the highest privilege level among them. */
   #takeable(): number {
-    const ready = this.pending() & this.csrs[2 * CSR.mie]!;
+    const ready = this.pending() & this.csrs[2 * CSR.mie]! & ~this.#refused;
     if (ready === 0 || this.holdsInterrupts) return 0;
     const status = this.csrs[2 * CSR.mstatus]!, delegated = this.csrs[2 * CSR.mideleg]!;
     if (this.privilege < MACHINE || (status & MSTATUS.MIE) !== 0) {
@@ -374,12 +403,24 @@ export class Hart {
       (entry.allowed !== undefined && !entry.allowed(this, writes !== 0))
     ) raise(CAUSE.illegalInstruction, 0, 0);
     // A write never depends on whether the old value is wanted, except that a read must have no side effects then.
-    const oldLow = reads !== 0 || operation !== 1 ? entry.read(this) : 0;
-    const oldHigh = HIGH[0]!;
+    const hook = this.csrHooks?.get(number);
+    if (hook !== undefined) {
+      if (this.count.state[IN_REGION] !== 0) throw INTERPRET;
+      this.locate();
+    }
+    let oldLow = reads !== 0 || operation !== 1 ? entry.read(this) : 0, oldHigh = HIGH[0]!;
+    if (hook !== undefined && reads !== 0) {
+      oldLow = hook.read(this, oldLow, oldHigh);
+      oldHigh = HIGH[0]!;
+    }
     if (writes !== 0) {
       const stored = operation === 1 ? 0 : entry.stored?.(this) ?? oldLow;
       if (operation === 2) low |= stored, high |= oldHigh;
       else if (operation === 3) low = stored & ~low, high = oldHigh & ~high;
+      if (hook !== undefined) {
+        low = hook.write(this, low, high);
+        high = HIGH[0]!;
+      }
       entry.write(this, low, high);
     }
     HIGH[0] = oldHigh;
@@ -433,6 +474,7 @@ export class Hart {
     valueHigh: number,
   ): void {
     const c = this.csrs, from = this.privilege;
+    if (this.trapHook !== null && !this.#mayTrap(cause, interrupt, pcLow, pcHigh, valueLow, valueHigh)) return;
     const delegated = c[2 * (interrupt ? CSR.mideleg : CSR.medeleg)]! >>> cause & 1;
     const to = from < MACHINE && delegated !== 0 ? SUPERVISOR : MACHINE, machine = to === MACHINE;
     const epc = 2 * (machine ? CSR.mepc : CSR.sepc), xcause = 2 * (machine ? CSR.mcause : CSR.scause);
@@ -468,6 +510,24 @@ export class Hart {
         toPrivilege: to,
       });
     }
+  }
+
+  /** Asks the hook whether a trap is to be taken. */
+  #mayTrap(
+    cause: number,
+    interrupt: boolean,
+    pcLow: number,
+    pcHigh: number,
+    valueLow: number,
+    valueHigh: number,
+  ): boolean {
+    const fromPrivilege = this.privilege;
+    const delegated = this.csrs[2 * (interrupt ? CSR.mideleg : CSR.medeleg)]! >>> cause & 1;
+    const toPrivilege = fromPrivilege < MACHINE && delegated !== 0 ? SUPERVISOR : MACHINE;
+    const trap = { cause, interrupt, pcLow, pcHigh, valueLow, valueHigh, fromPrivilege, toPrivilege };
+    if (this.trapHook!(trap)) return true;
+    if (interrupt) this.#refused |= 1 << cause;
+    return false;
   }
 
   /** Changes the privilege level. */

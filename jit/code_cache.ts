@@ -2,6 +2,7 @@
 // what has become hot, knows which of them the present page tables lead to.
 
 import { type Count, REMAINING } from "../hart/counter.ts";
+import type { HookChange } from "./code_hooks.ts";
 import type { CodeIndex } from "./code_index.ts";
 import type { Assumption } from "./facts.ts";
 import { MemoryAccess } from "./memory_access.ts";
@@ -359,6 +360,22 @@ export class CodeCache {
     this.#drops.set(cell.pc, { times: again ? before.times + 1 : 1, last: now });
     this.#remove(compiled);
     index.statistics.dropped++;
+  }
+
+  /** Drops the regions that hold, or end at, an instruction that a change of hooks concerns. */
+  dropConcerned({ concerns, isClass, page }: HookChange): void {
+    const at = (pc: number) => isClass ? this.#builder.decodedAt(pc, high) : null;
+    const { high } = this.#parts;
+    for (const cell of this.#cells.values()) {
+      for (const compiled of cell.compiled) {
+        if (page !== null && !compiled.region.pages.has(page)) continue;
+        const concerned = compiled.region.blocks.some(({ instructions, terminator }) =>
+          instructions.some((i) => concerns(i.pc, high, at(i.pc))) ||
+          (terminator.kind === "exit" && concerns(terminator.pc, high, at(terminator.pc)))
+        );
+        if (concerned) this.#remove(compiled);
+      }
+    }
   }
 
   #remove(compiled: CompiledRegion): void {

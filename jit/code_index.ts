@@ -3,6 +3,7 @@
 
 import type { Count } from "../hart/counter.ts";
 import { LINE_SHIFT, type Ram, WATCH } from "../hart/memory.ts";
+import type { HookChange } from "./code_hooks.ts";
 import type { CodeCache, Compilation, CompiledRegion, CompilerOptions } from "./code_cache.ts";
 import { physicalAddress, type Region } from "./region.ts";
 import { type CompilerStatistics, noStatistics } from "./statistics.ts";
@@ -87,6 +88,12 @@ export class CodeIndex {
       }
     }
     if (dropped) this.#count.stop();
+  }
+
+  /** Drops the regions that hold, or end at, an instruction that a change of hooks concerns. They may be running: the slice ends. */
+  dropConcerned(change: HookChange): void {
+    for (const cache of this.caches) cache.dropConcerned(change);
+    this.#count.stop();
   }
 
   /** The regions that are compiled, in the order of their entries. */

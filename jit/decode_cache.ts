@@ -9,6 +9,7 @@ import type { Instruction } from "../isa/table.ts";
 import { type ExecutableMemory, LINE_SHIFT, type PhysicalMemory, WATCH } from "../hart/memory.ts";
 import { SINK } from "../hart/hart.ts";
 import type { AddressSet } from "./breakpoints.ts";
+import type { CodeHooks } from "./code_hooks.ts";
 
 /** Records of a page: one per halfword, and the end. */
 export const PAGE_RECORDS = 2049;
@@ -75,6 +76,8 @@ export class DecodeCache {
   breakpoints: AddressSet = new Set<number>();
   /** How many compiled regions are entered at a physical address. */
   readonly compiled = new Map<number, number>();
+  /** Hooks on instructions; null if there are none. */
+  hooks: CodeHooks | null = null;
   /** Called when the pages are thrown away: whoever remembers records must forget them. */
   onFlush: () => void = () => {};
 
@@ -140,6 +143,10 @@ export class DecodeCache {
       this.operation[record] = BREAKPOINT;
       return;
     }
+    if (this.hooks !== null && this.#isHooked(page, slot)) {
+      this.operation[record] = BREAKPOINT;
+      return;
+    }
     if (page.checked) {
       this.operation[record] = CROSSING;
       return;
@@ -157,6 +164,21 @@ export class DecodeCache {
       if (isRam) this.#watch(at + 2);
     }
     this.put(record, word, slot);
+  }
+
+  /** Whether the instruction of a halfword of a page is one for hooks. Of one that lies in two pages nothing but its address counts. */
+  #isHooked(page: Page, slot: number): boolean {
+    const { bytes, offset } = page.memory, at = offset + 2 * slot;
+    return this.hooks!.mayConcern(page.physical + 2 * slot, () => {
+      const low = bytes[at]! | bytes[at + 1]! << 8;
+      if (isCompressed(low)) return this.#decoder.decode(low);
+      return slot === 2047 ? null : this.#decoder.decode(low | bytes[at + 2]! << 16 | bytes[at + 3]! << 24);
+    });
+  }
+
+  /** Makes all instructions be decoded anew; pages stay where they are. */
+  redecode(): void {
+    for (const { base } of this.#byPhysical.values()) this.operation.fill(UNDECODED, base, base + PAGE_RECORDS - 1);
   }
 
   #watch(offset: number): void {

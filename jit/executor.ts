@@ -13,6 +13,7 @@ import { EXECUTE, MIXED } from "../hart/pmp.ts";
 import { LargePages, tlbBase, TranslationBuffers } from "../hart/tlb.ts";
 import { CAUSE, Exception, INTERPRET, raise } from "../hart/trap.ts";
 import { type BreakpointAddress, Breakpoints } from "./breakpoints.ts";
+import { type CodeHooks, HALTED, type HookChange, type HookedExecutor } from "./code_hooks.ts";
 import type { Cell, Compilation, CompilerOptions } from "./code_cache.ts";
 import { CodeIndex } from "./code_index.ts";
 import { CodeSpace, physicalPage } from "./code_space.ts";
@@ -45,10 +46,13 @@ const LEAVE = new Error("leave compiled code");
 /** Thrown by the handler of a breakpoint. */
 const BREAKPOINT_REACHED = new Error("breakpoint");
 
+/** Thrown where a hook ends the run before its instruction. */
+const HALT = new Error("halted by a hook");
+
 type Handler = (record: number) => number;
 
 /** Executes the instructions of one hart. */
-export class Executor {
+export class Executor implements HookedExecutor {
   readonly hart: Hart;
   readonly cache: DecodeCache;
   readonly decoder: Decoder;
@@ -75,6 +79,7 @@ export class Executor {
   #passBreakpoint = false;
   #passLow = 0;
   #environment: Record<string, unknown>;
+  #hooks: CodeHooks | null = null;
   /** Executes in place of this one while addresses are virtual or protected; made when that first happens. */
   #translated: Executor | null = null;
   #isTranslated: boolean;
@@ -228,6 +233,7 @@ export class Executor {
       this.#pageLow[index] = key;
       this.#pageHigh[index] = high;
       this.#pageBase[index] = base;
+      if (this.#hooks !== null) this.#markPage(index);
     }
     this.#state[PAGE_OFFSET] = (low & -4096) - 2 * base;
     this.#state[PC_HIGH] = high;
@@ -263,7 +269,8 @@ export class Executor {
 
   /** An instruction whose second half lies in the next page: decoded each time, since pages are mapped independently. */
   #crossing(record: number): number {
-    return this.#executeWord(record, this.#fetch(record));
+    const word = this.#fetch(record);
+    return this.#hooks === null ? this.#executeWord(record, word) : this.#executeHooked(record, word);
   }
 
   /** Bits of the instruction of a record of the current page. */
@@ -308,7 +315,60 @@ export class Executor {
       if (!this.#passBreakpoint || low !== this.#passLow) throw BREAKPOINT_REACHED;
       this.#passBreakpoint = false;
     }
-    return this.#executeWord(record, this.#fetch(record));
+    const word = this.#fetch(record);
+    return this.#hooks === null ? this.#executeWord(record, word) : this.#executeHooked(record, word);
+  }
+
+  // Hooks.
+
+  /** Takes a change of hooks into account, also while the hart runs. */
+  hooksChanged(hooks: CodeHooks, change: HookChange): void {
+    this.code?.dropConcerned(change);
+    this.#hooksChanged(hooks, change);
+    if (this.#translated !== null) this.#translated.#hooksChanged(hooks, change);
+    this.hart.count.stop();
+  }
+  /** Decodes the instruction at a physical address anew. */
+  forget(physical: number): void {
+    for (const executor of [this, this.#translated]) executor?.cache.forget(physical);
+  }
+
+  #hooksChanged(hooks: CodeHooks, { isClass }: HookChange): void {
+    this.#hooks = this.cache.hooks = hooks.isEmpty ? null : hooks;
+    if (isClass) this.cache.redecode();
+    for (let index = 0; index < PAGE_TABLE; index++) if ((this.#pageLow[index]! & 1) !== 0) this.#markPage(index);
+  }
+
+  /** Gives the instructions of a virtual page that are hooked by address to the hooks, by their physical address. */
+  #markPage(index: number): void {
+    const hooks = this.#hooks;
+    if (hooks === null) return;
+    const page = this.cache.physicalOf(this.#pageBase[index]!);
+    for (const offset of hooks.offsetsIn(this.#pageLow[index]! & -4096, this.#pageHigh[index]!)) {
+      hooks.marked.add(page + offset);
+      this.cache.forget(page + offset);
+    }
+  }
+
+  /** Calls the hooks of an instruction and executes it, unless they say where to go on instead. */
+  #executeHooked(record: number, word: number): number {
+    const { hart } = this, hooks = this.#hooks!, state = this.#state;
+    const low = (state[PAGE_OFFSET]! + 2 * record) | 0, high = state[PC_HIGH]!;
+    hart.setPc(low, high);
+    const result = hooks.run(hart, () => this.decoder.decode(word));
+    if (result === HALTED) {
+      if (hart.pcLow === low && hart.pcHigh === high) throw HALT;
+      hart.count.stop();
+    }
+    if (hart.pcLow !== low || hart.pcHigh !== high) return this.enter(hart.pcLow, hart.pcHigh);
+    const next = this.#executeWord(record, word);
+    // Nothing jumps to what follows a hook, so it would never be compiled.
+    if (next >= 0 && this.code !== null && this.cache.operation[next] !== COMPILED) {
+      if (++this.#heat[next]! === this.#options.threshold) {
+        this.#spaceAt(state[PC_HIGH]!)?.cache.compile((state[PAGE_OFFSET]! + 2 * next) | 0, "exit");
+      }
+    }
+    return next;
   }
 
   // Compiled code.
@@ -350,6 +410,7 @@ export class Executor {
       x: hart.x,
       access: this.#isTranslated ? "translated" : "bare",
       breakpoints,
+      hooks: () => this.#hooks,
       wasExecuted: (physical) => this.cache.wasExecuted(physical),
     });
     const environment = {
@@ -538,6 +599,7 @@ export class Executor {
     if (this.#translated !== null) return this.#translated;
     const executor = this.#translated = new Executor(this.hart, this.code?.options ?? null, this);
     executor.#pass(this.#passBreakpoint, this.#passLow);
+    executor.#hooks = executor.cache.hooks = this.#hooks;
     return executor;
   }
 
@@ -552,6 +614,10 @@ export class Executor {
     } catch (e) {
       if (record >= 0) this.#leaveAt(state[RECORD]!);
       if (e === BREAKPOINT_REACHED) return true;
+      if (e === HALT) {
+        hart.count.end();
+        return false;
+      }
       if (!(e instanceof Exception)) throw e;
       if (e.cause === CAUSE.illegalInstruction) this.#illegalValue(e);
       hart.exception(e, hart.pcLow, hart.pcHigh);

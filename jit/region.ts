@@ -2,11 +2,12 @@
 // that return, up to a number of instructions, as a graph of basic blocks with what is known of its registers' lives.
 // Nothing here knows what language the region is compiled to.
 
-import { type Decoder, isCompressed } from "../isa/decode.ts";
+import { type Decoded, type Decoder, isCompressed } from "../isa/decode.ts";
 import { Builder, type Operands, type Statement, type Value } from "../isa/ir.ts";
 import type { Instruction } from "../isa/table.ts";
 import type { PhysicalMemory } from "../hart/memory.ts";
 import type { AddressSet } from "./breakpoints.ts";
+import type { CodeHooks } from "./code_hooks.ts";
 
 /** Bounds of a region. */
 export interface RegionLimits {
@@ -113,6 +114,8 @@ export interface CodeSource {
   readonly memory: PhysicalMemory;
   /** Physical addresses of instructions that are left to the interpreter. */
   readonly breakpoints: AddressSet;
+  /** Hooks on instructions; null if there are none. */
+  readonly hooks?: () => CodeHooks | null;
   /** Physical address of the page of an instruction (both multiples of 4096); -1 where it cannot be fetched. */
   readonly pageOf: (low: number, high: number) => number;
   /** Whether the interpreter has executed the instruction at a physical address. */
@@ -145,16 +148,9 @@ export class RegionBuilder {
   /** The instruction at an address, or null if it cannot be compiled. */
   #read(pc: number, high: number): RegionInstruction | null {
     if (this.#source.breakpoints.has(this.#physical(pc, high))) return null;
-    const halfword = this.#halfword(pc, high);
-    if (halfword < 0) return null;
-    let word = halfword;
-    if (!isCompressed(halfword)) {
-      const upper = this.#halfword((pc + 2) | 0, high);
-      if (upper < 0) return null;
-      word |= upper << 16;
-    }
-    const decoded = this.#decoder.decode(word);
+    const decoded = this.decodedAt(pc, high);
     if (decoded === null) return null;
+    if (this.#source.hooks?.()?.concerns(pc, high, decoded) === true) return null;
     const { instruction, operands, length } = decoded;
     const builder = new Builder(this.#decoder.xlen, false);
     instruction.semantics!(builder, operands);
@@ -168,6 +164,15 @@ export class RegionBuilder {
     const from = pc >>> 0, leaves = (to: number) => this.#decoder.xlen === 64 && (to < 0 || to > 0xffff_ffff);
     if (leaves(from + length) || (direct && leaves(from + operands.imm))) return null;
     return { pc, length, word: decoded.word, instruction, operands, statements: builder.statements };
+  }
+
+  /** The instruction at an address, whatever it is; null where there is none in RAM. */
+  decodedAt(pc: number, high: number): Decoded | null {
+    const halfword = this.#halfword(pc, high);
+    if (halfword < 0) return null;
+    if (isCompressed(halfword)) return this.#decoder.decode(halfword);
+    const upper = this.#halfword((pc + 2) | 0, high);
+    return upper < 0 ? null : this.#decoder.decode(halfword | upper << 16);
   }
 
   #halfword(pc: number, high: number): number {

@@ -62,6 +62,10 @@ export class Bus implements PhysicalMemory {
     if (address < base + size && address + device.size > base) this.#ramIsCovered = true;
   }
 
+  /** Puts something in the place of a device. */
+  replaceDevice(device: Device, other: Device): void {
+    this.#regions = this.#regions.map((region) => region.device === device ? { ...region, device: other } : region);
+  }
   /** Takes a device away. */
   removeDevice(device: Device): void {
     this.#regions = this.#regions.filter((region) => region.device !== device);

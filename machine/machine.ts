@@ -6,7 +6,9 @@ import { Ram } from "../hart/memory.ts";
 import { type WatchList, Watchpoints } from "../hart/watchpoints.ts";
 import { disassemble } from "../isa/disassemble.ts";
 import type { Compilation, CompilerOptions } from "../jit/code_cache.ts";
+import { CodeHooks } from "../jit/code_hooks.ts";
 import { Executor } from "../jit/executor.ts";
+import { Counters, Hooks } from "./hooks.ts";
 import { invalidateCode } from "../jit/invalidation.ts";
 import { CompiledCode } from "../jit/listing.ts";
 import { type CompilerStatistics, sumOfStatistics } from "../jit/statistics.ts";
@@ -105,6 +107,11 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   readonly mmio: Mmio;
   /** The door for debuggers. */
   readonly debug: Debugging = new Debugging(this as unknown as Machine);
+  /** Hooks on what the guest does. */
+  readonly hook: Hooks<X>;
+  /** Counters of what the guest executes. */
+  readonly count: Counters;
+  readonly #codeHooks = new CodeHooks();
   /** Called at every trap that a hart takes. */
   onTrap: ((trap: TrapRecord, hart: HartView<X>) => void) | null = null;
   /** Called with each region after it was compiled. */
@@ -287,6 +294,21 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       board: boardName,
       fail: (error, what) => this.#fail(error, what),
     });
+    this.#codeHooks.executors = this.#executors;
+    this.hook = new Hooks<X>({
+      xlen: this.xlen,
+      harts: this.harts as unknown as readonly HartView<32 | 64>[],
+      rawHarts: this.#harts,
+      symbols: this.symbols,
+      debug: () => this.#debug,
+      code: this.#codeHooks,
+      watchpoints: this.watchpoints,
+      bus: this.#bus,
+      decode: (word) => this.#executors[0]!.decoder.decode(word),
+      stop: () => this.stop(),
+      fail: (error, what) => this.#fail(error, what),
+    });
+    this.count = new Counters(this.hook as unknown as Hooks);
     for (const { address, device, irq } of options.mmio ?? []) {
       this.mmio.map(address, device, irq === undefined ? {} : { irq });
     }
@@ -420,6 +442,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
    */
   stop(): void {
     this.#stopRequested = true;
+    this.#codeHooks.halt();
     this.#count.stop();
     this.#wakeUp();
   }
