@@ -33,7 +33,7 @@ export class CodeHooks {
   readonly #wide = new Set<CodeHook>();
   readonly #all = new Set<CodeHook>();
   /** Physical addresses that lead to hooked virtual ones, as far as they have been executed. */
-  readonly marked = new Set<number>();
+  readonly marked: Set<number> = new Set();
   /** Where hooks were called but the instruction not executed, by hart: it is not called for it again. */
   readonly #halted = new Map<number, { low: number; high: number; count: number }>();
   #halt = false;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AddressError, HookError, OptionError } from "../machine/errors.ts";
-import { type Hook } from "../machine/hooks.ts";
+import type { Hook } from "../machine/hooks.ts";
 import { Machine } from "../machine/machine.ts";
 import { Program } from "./support/assemble.ts";
 import { WIDTHS } from "./support/guest.ts";
