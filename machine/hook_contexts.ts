@@ -24,13 +24,13 @@ export interface ContextParts {
 export class HookContext<X extends 32 | 64 = 32 | 64> {
   /** The hart whose instruction it is. */
   readonly hart: HartView<X>;
-  protected readonly parts: ContextParts;
+  readonly #parts: ContextParts;
   readonly #pcLow: number;
   readonly #pcHigh: number;
 
   /** For the machine. */
   constructor(parts: ContextParts, hart: Hart) {
-    this.parts = parts;
+    this.#parts = parts;
     this.hart = parts.harts[hart.id] as HartView<X>;
     this.#pcLow = hart.pcLow;
     this.#pcHigh = hart.pcHigh;
@@ -50,12 +50,12 @@ export class HookContext<X extends 32 | 64 = 32 | 64> {
   }
   /** pc as symbol and offset. */
   get place(): string {
-    return this.parts.symbols.format(BigInt(this.pc));
+    return this.#parts.symbols.format(BigInt(this.pc));
   }
 
   /** Ends the run. Where the hook comes before an instruction, that is not executed; the run can go on with it. */
   stop(): void {
-    this.parts.stop();
+    this.#parts.stop();
   }
 
   /**
@@ -64,7 +64,7 @@ export class HookContext<X extends 32 | 64 = 32 | 64> {
    * @throws {AddressError} Where nothing is mapped, or no memory.
    */
   read(address: number | bigint, length: number): Uint8Array {
-    const bytes = this.parts.debug().read(this.hart.id, BigInt(address), length);
+    const bytes = this.#parts.debug().read(this.hart.id, BigInt(address), length);
     if (bytes === undefined) throw new AddressError(`no memory at 0x${address.toString(16)} (${length} bytes)`);
     return bytes;
   }
