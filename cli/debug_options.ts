@@ -5,7 +5,7 @@ import type { CommandOption } from "./options.ts";
 import { readProperties, readSwitch } from "./properties.ts";
 
 /** Reads `tcp:HOST:PORT`, with properties that say what is so anyway. */
-function readTcp(option: string, text: string): { readonly host: string; readonly port: number } {
+export function readTcp(option: string, text: string): { readonly host: string; readonly port: number } {
   const match = /^tcp:(?:\[([^\]]*)\]|([^:,]*)):(\d+)((?:,[^,]+)*)$/.exec(text), port = Number(match?.[3]);
   if (match === null || port > 65535) {
     if (/^(stdio|pty|chardev:|unix:|telnet:|udp:|pipe:|file:|\/dev\/)/.test(text)) {
@@ -42,6 +42,17 @@ export const DEBUG_OPTIONS: readonly CommandOption[] = [
     help: "hold the machine before its first instruction: GDB or the monitor lets it go",
     apply(settings) {
       settings.halted = true;
+    },
+  },
+  {
+    names: ["monitor"],
+    argument: "stdio|tcp:HOST:PORT|none",
+    group: "Debugging",
+    help: "where the monitor is, beside Ctrl-A C on the console",
+    apply(settings, value, option) {
+      if (value === "none" || value === "null") delete settings.monitor;
+      else if (value === "stdio") settings.monitor = { kind: "stdio" };
+      else settings.monitor = { kind: "tcp", ...readTcp(option, value) };
     },
   },
   {

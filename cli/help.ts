@@ -28,7 +28,7 @@ export function helpText(): string {
         WIDTH,
       ),
     ]),
-    "Keys on the console: Ctrl-A X quits, Ctrl-A H helps, Ctrl-A Ctrl-A sends Ctrl-A.",
+    "Keys on the console: Ctrl-A X quits, Ctrl-A C is for the monitor, Ctrl-A H helps, Ctrl-A Ctrl-A sends Ctrl-A.",
     "Exit code: the guest's (test finisher, tohost); 0 when you quit or it powers off; 1 after an error.",
   ].join("\n") + "\n";
 }
@@ -37,6 +37,7 @@ export function helpText(): string {
 export const KEYS_TEXT = `
 Ctrl-A H       print this help
 Ctrl-A X       quit
+Ctrl-A C       switch between console and monitor
 Ctrl-A Ctrl-A  send Ctrl-A to the guest
 `;
 

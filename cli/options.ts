@@ -269,15 +269,6 @@ export const OPTIONS: readonly CommandOption[] = [
       settings.serial ??= serial;
     },
   },
-  {
-    names: ["monitor"],
-    argument: "none",
-    group: "Console",
-    help: "there is no monitor yet",
-    apply(_settings, value, option) {
-      if (value !== "none" && value !== "null") throw notYet(`${option} ${value}`);
-    },
-  },
   ...DEBUG_OPTIONS,
   {
     names: ["d"],
@@ -376,6 +367,9 @@ export function parseCommandLine(args: readonly string[]): Settings {
       if (value === undefined) throw new OptionError(`${written} needs a value: ${written} ${option.argument}`);
       option.apply(settings, value, written);
     }
+  }
+  if (settings.monitor?.kind === "stdio" && settings.serial?.kind === "stdio") {
+    throw new OptionError("-monitor stdio: cannot use stdio by multiple character devices; -serial mon:stdio has both");
   }
   return settings;
 }

@@ -2,6 +2,9 @@
 
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import process from "node:process";
+import { startGdbServer } from "../debug/gdb_server.ts";
+import type { MonitorHost } from "../debug/monitor.ts";
+import type { MonitorTerminal } from "../debug/monitor_terminal.ts";
 import type { Listener } from "../debug/tcp.ts";
 import { parseAddressRanges } from "../machine/address_range.ts";
 import { debugAccess } from "../machine/debug_access.ts";
@@ -11,10 +14,13 @@ import { parseAccel } from "../machine/accelerator.ts";
 import type { Stop } from "../machine/stop.ts";
 import { KEYS_TEXT } from "./help.ts";
 import { openStandard, Output } from "./output.ts";
-import type { Serial, Settings } from "./settings.ts";
-import { statisticsText } from "./statistics_text.ts";
+import { readTcp } from "./debug_options.ts";
+import { consoleMonitor, listenForMonitor } from "./monitors.ts";
+import { LOG_ITEMS, type LogItem, type Serial, type Settings } from "./settings.ts";
+import { statisticsText } from "../debug/statistics_text.ts";
 import { Keyboard } from "./terminal.ts";
 import { TraceLog } from "./trace_log.ts";
+import { VERSION } from "./version.ts";
 
 /** Standard output and error. */
 const STDOUT = openStandard(1), STDERR = openStandard(2);
@@ -22,10 +28,6 @@ const STDOUT = openStandard(1), STDERR = openStandard(2);
 const BROKEN_PIPE = 141;
 /** Typed bytes that may wait for the guest before no more are read. */
 const TYPED_LIMIT = 1 << 16;
-/** Logged steps between two turns of the event loop. */
-const STEPS = 20_000;
-/** How long a logged machine that waits for the host sleeps between two looks, milliseconds. */
-const NAP = 5;
 /** Time between two waits for a timer while the guest runs, milliseconds. */
 const TIMER_TURN = 50;
 /** How long what ends the session waits for the output to be taken, milliseconds. */
@@ -122,13 +124,17 @@ class Session {
   readonly #machine: Machine;
   readonly #serial: Serial;
   readonly #output = new Output();
-  readonly #log: TraceLog;
+  #log: TraceLog;
   readonly #logDescriptor: number;
+  readonly #ranges: ReturnType<typeof readFilter>;
   /** `-accel jit,stats=on`. */
   readonly #statistics: boolean;
   readonly #settings: Settings;
   #keyboard: Keyboard | undefined;
-  readonly #listeners: Listener[] = [];
+  #gdb: Listener | undefined;
+  #listener: Listener | undefined;
+  #monitor: MonitorTerminal | undefined;
+  #typesAtMonitor = false;
   /** Exit code, once something else than the guest has ended the session. */
   #ended: number | undefined;
   #onEnded: () => void = () => {};
@@ -139,10 +145,9 @@ class Session {
     this.#settings = settings;
     this.#serial = settings.serial ?? { kind: "stdio", escapes: true };
     this.#statistics = parseAccel(settings.machine.accel ?? "jit").stats;
-    const ranges = readFilter(machine, settings.logFilter);
+    this.#ranges = readFilter(machine, settings.logFilter);
     this.#logDescriptor = settings.logFile === undefined ? STDERR : openForWriting(settings.logFile, "-D ");
-    const write = (text: string) => this.#output.write(this.#logDescriptor, text);
-    this.#log = new TraceLog(machine, settings.log, ranges, write);
+    this.#log = this.#startLog(settings.log);
     if (this.#statistics) machine.stopwatch = () => performance.now();
   }
 
@@ -160,10 +165,11 @@ class Session {
     if (descriptor !== undefined) console.onOutput = (byte) => this.#output.put(descriptor, byte);
     this.#machine.onTurn = () => this.#turn();
     for (const signal of SIGNALS) process.on(signal, this.#signal);
-    if (serial.kind === "stdio") this.#connectKeyboard(serial.escapes);
+    const stdio = serial.kind === "stdio", monitor = this.#settings.monitor?.kind === "stdio";
+    if (stdio || monitor) this.#connectKeyboard(monitor || stdio && serial.escapes);
     try {
       await this.#openDebugging();
-      const code = this.#exitCode(await this.#execute());
+      const code = this.#exitCode(await this.#machine.run());
       const { compilerStatistics: statistics, instructions } = this.#machine;
       if (this.#statistics && statistics !== undefined) {
         for (const line of statisticsText(instructions, statistics)) this.#say(line);
@@ -172,26 +178,85 @@ class Session {
       // What went wrong while the last output was written counts, too.
       return this.#ended ?? code ?? await this.#waitForEnd();
     } finally {
-      for (const listener of this.#listeners) await listener.close();
+      await this.#gdb?.close();
+      await this.#listener?.close();
       this.#keyboard?.close();
       if (serial.kind === "file" && descriptor !== undefined) closeSync(descriptor);
     }
   }
 
-  /** Starts what lets others hold the machine. */
-  async #openDebugging(): Promise<void> {
-    const { gdb, halted } = this.#settings, { control } = debugAccess(this.#machine);
-    if (halted) control.halt();
-    if (gdb === undefined) return;
-    // While somebody may connect, a machine that only waits has not come to its end.
-    control.attached++;
-    const { startGdbServer } = await import("../debug/gdb_server.ts");
-    const option = `-gdb tcp:${gdb.host}:${gdb.port}`;
+  /** Logs these items from now on, and no others. */
+  #startLog(items: ReadonlySet<LogItem>): TraceLog {
+    const machine = this.#machine, write = (text: string) => this.#output.write(this.#logDescriptor, text);
+    machine.onTrap = machine.onCompile = null;
+    const log = new TraceLog(machine, items, this.#ranges, write);
+    debugAccess(machine).observer = log.steps ? log : null;
+    return log;
+  }
+
+  /** What monitors need. */
+  readonly #host: MonitorHost = {
+    version: VERSION,
+    quit: () => this.#end(0),
+    log: (text) => {
+      const items = text.split(",").filter((item) => item !== "none");
+      if (!items.every((item) => item in LOG_ITEMS)) {
+        const rows = Object.entries({ none: "remove all logs", ...LOG_ITEMS });
+        return ["Log items (comma separated):", ...rows.map(([item, what]) => `${item.padEnd(15)} ${what}`), ""].join(
+          "\n",
+        );
+      }
+      this.#log = this.#startLog(new Set(items as LogItem[]));
+      return "";
+    },
+    gdbServer: (device) => {
+      void this.#gdb?.close();
+      this.#gdb = undefined;
+      if (device === "none") return "Disabled gdbserver\n";
+      let address;
+      try {
+        address = readTcp("gdbserver", device);
+      } catch (e) {
+        return `${(e as Error).message}\n`;
+      }
+      this.#startGdb(address).catch((e) => this.#say((e as Error).message));
+      return `Waiting for gdb connection on device '${device}'\n`;
+    },
+  };
+
+  async #startGdb(address: { readonly host: string; readonly port: number }): Promise<void> {
+    const option = `-gdb tcp:${address.host}:${address.port}`;
     const kill = () => {
       this.#say("terminated via GDBstub");
       this.#end(0);
     };
-    this.#listeners.push(await startGdbServer(this.#machine, { ...gdb, option, kill }));
+    this.#gdb = await startGdbServer(this.#machine, { ...address, option, kill, monitor: this.#host });
+  }
+
+  /** The monitor on the console. */
+  #openMonitor(): MonitorTerminal {
+    const write = (text: string) => {
+      this.#output.write(STDOUT, text);
+      void this.#output.flush();
+    };
+    return this.#monitor ??= consoleMonitor(this.#machine, this.#host, write, process.stdin.isTTY === true);
+  }
+
+  /** Ctrl-A C: what is typed is for the monitor, or for the guest again. */
+  #switch(toMonitor: boolean): void {
+    this.#typesAtMonitor = toMonitor;
+    if (toMonitor) this.#openMonitor().open();
+  }
+
+  /** Starts what lets others hold the machine. */
+  async #openDebugging(): Promise<void> {
+    const { gdb, halted, monitor } = this.#settings, { control } = debugAccess(this.#machine);
+    if (halted) control.halt();
+    // While somebody may connect, a machine that only waits has not come to its end.
+    if (gdb !== undefined || monitor?.kind === "tcp" || monitor?.kind === "stdio") control.attached++;
+    if (gdb !== undefined) await this.#startGdb(gdb);
+    if (monitor?.kind === "tcp") this.#listener = await listenForMonitor(this.#machine, this.#host, monitor);
+    if (monitor?.kind === "stdio") this.#switch(true);
   }
 
   #say(text: string): void {
@@ -202,6 +267,7 @@ class Session {
     const machine = this.#machine;
     this.#keyboard = new Keyboard(escapes, {
       input: (bytes) => {
+        if (this.#typesAtMonitor) return this.#openMonitor().receive(bytes);
         machine.console.send(bytes);
         if (machine.console.unread > TYPED_LIMIT) this.#keyboard?.hold(true);
       },
@@ -213,6 +279,7 @@ class Session {
         this.#output.write(STDOUT, KEYS_TEXT);
         void this.#output.flush();
       },
+      monitor: () => this.#switch(!this.#typesAtMonitor),
       interrupt: () => this.#signal("SIGINT"),
       end: () => {
         machine.interactive = false;
@@ -262,23 +329,6 @@ class Session {
       this.#lastTimerTurn = performance.now();
     }
     if (this.#ended !== undefined) this.#machine.stop();
-  }
-
-  async #execute(): Promise<Stop> {
-    return this.#log.steps ? await this.#step() : await this.#machine.run();
-  }
-
-  /** Runs instruction by instruction, for the log. */
-  async #step(): Promise<Stop> {
-    for (;;) {
-      let stop = this.#log.step();
-      for (let n = 1; n < STEPS && stop.kind === "budget"; n++) stop = this.#log.step();
-      await this.#turn();
-      if (this.#ended !== undefined) return stop;
-      const waits = stop.kind === "deadlock" && (this.#machine.interactive || this.#machine.waitsForHost);
-      if (stop.kind !== "budget" && !waits) return stop;
-      if (waits) await new Promise((resolve) => setTimeout(resolve, NAP));
-    }
   }
 
   /** The exit code that a stop stands for; undefined: none, the machine can do nothing more but has not ended. */

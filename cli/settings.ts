@@ -65,6 +65,8 @@ export interface Settings {
   deviceTreeFile?: string;
   /** `-s`, `-gdb`: where to wait for GDB. */
   gdb?: { readonly host: string; readonly port: number };
+  /** `-monitor`. */
+  monitor?: { readonly kind: "stdio" } | { readonly kind: "tcp"; readonly host: string; readonly port: number };
   /** `-S`: hold the machine before its first instruction. */
   halted?: boolean;
   /** Print this and end. */

@@ -10,6 +10,8 @@ export interface KeyboardEvents {
   quit(): void;
   /** Ctrl-A H. */
   help(): void;
+  /** Ctrl-A C. */
+  monitor(): void;
   /** Ctrl-C where it is not for the guest. */
   interrupt(): void;
   /** There will be no more input. */
@@ -20,11 +22,11 @@ const CTRL_A = 1, CTRL_C = 3;
 
 /** Finds the keys after Ctrl-A among what is typed. */
 export class EscapeKeys {
-  readonly #events: Pick<KeyboardEvents, "input" | "quit" | "help">;
+  readonly #events: Pick<KeyboardEvents, "input" | "quit" | "help" | "monitor">;
   /** The last byte was Ctrl-A. */
   #escaped = false;
 
-  constructor(events: Pick<KeyboardEvents, "input" | "quit" | "help">) {
+  constructor(events: Pick<KeyboardEvents, "input" | "quit" | "help" | "monitor">) {
     this.#events = events;
   }
 
@@ -44,10 +46,11 @@ export class EscapeKeys {
       this.#escaped = false;
       const key = String.fromCharCode(byte).toLowerCase();
       if (byte === CTRL_A) plain.push(byte);
-      else if (key === "x" || key === "h" || key === "?") {
+      else if (["x", "h", "?", "c"].includes(key)) {
         send();
         if (key === "x") return this.#events.quit();
-        this.#events.help();
+        if (key === "c") this.#events.monitor();
+        else this.#events.help();
       }
       // Any other key is dropped, as QEMU does.
     }

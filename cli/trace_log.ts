@@ -2,9 +2,9 @@
 
 import type { AddressRange, CompiledCode } from "../jit/listing.ts";
 import type { TrapRecord } from "../hart/hart.ts";
+import type { InstructionObserver } from "../machine/debug_access.ts";
 import type { HartView } from "../machine/hart_view.ts";
 import type { Machine } from "../machine/machine.ts";
-import type { Stop } from "../machine/stop.ts";
 import type { LogItem } from "./settings.ts";
 
 /** Names that QEMU's log gives to exceptions and interrupts, by code. */
@@ -19,7 +19,7 @@ const INTERRUPTS = ["software", "timer", "external"].flatMap((kind) =>
 );
 
 /** Watches a machine and writes lines about what it does. */
-export class TraceLog {
+export class TraceLog implements InstructionObserver {
   readonly #machine: Machine;
   readonly #items: ReadonlySet<LogItem>;
   /** `-dfilter`; null: everything. */
@@ -54,18 +54,20 @@ export class TraceLog {
     return this.#items.has("jit") && this.#machine.compilerStatistics === undefined;
   }
 
-  /** True if every instruction has to go through `step`. */
+  /** True if it has to see every instruction. */
   get steps(): boolean {
     return this.#items.has("in_asm") || this.#items.has("exec");
   }
 
-  /** Executes one instruction and logs it. */
-  step(): Stop {
+  /** Before an instruction is executed. */
+  before(): void {
     // What is executed is certain only afterwards: an interrupt may come first, and a hart that waits may go on waiting.
     this.#next = this.#machine.harts.map(({ pc }) => BigInt(pc));
-    const stop = this.#machine.step();
-    if (stop.kind !== "deadlock") this.#logNext(stop.hart);
-    return stop;
+  }
+
+  /** After a hart has executed it. */
+  after(hart: number): void {
+    this.#logNext(hart);
   }
 
   #logNext(hart: number): void {

@@ -2,7 +2,7 @@
 
 import { debugAccess } from "../machine/debug_access.ts";
 import type { Machine } from "../machine/machine.ts";
-import { Monitor } from "./monitor.ts";
+import { Monitor, type MonitorHost } from "./monitor.ts";
 import { GdbStub } from "./stub.ts";
 import { type Address, listen, type Listener } from "./tcp.ts";
 
@@ -10,6 +10,8 @@ import { type Address, listen, type Listener } from "./tcp.ts";
 export interface GdbServerOptions extends Address {
   /** The option, for messages. */
   readonly option: string;
+  /** What monitor commands need (`quit` and others). */
+  readonly monitor: MonitorHost;
   /** The client wants the guest killed. */
   readonly kill: () => void;
   /** Whether the client learns where memory is. */
@@ -22,7 +24,7 @@ export interface GdbServerOptions extends Address {
  * @throws {OptionError} If the port cannot be had.
  */
 export async function startGdbServer(machine: Machine, options: GdbServerOptions): Promise<Listener> {
-  const debug = debugAccess(machine), monitor = new Monitor(machine);
+  const debug = debugAccess(machine), monitor = new Monitor(machine, options.monitor);
   return await listen(options, options.option, (socket) => {
     const stub = new GdbStub(debug, {
       send: (bytes) => socket.write(bytes),

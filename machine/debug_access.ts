@@ -5,6 +5,8 @@ import type { WatchList } from "../hart/watchpoints.ts";
 import { HIGH } from "../isa/pair.ts";
 import { BreakpointTable } from "./breakpoints.ts";
 import type { Bus, Region } from "./bus.ts";
+import type { LoadPiece } from "./image.ts";
+import type { InstructionText } from "./machine.ts";
 import { RunControl } from "./run_control.ts";
 
 const PAGE = 4096;
@@ -16,23 +18,56 @@ export function debugAccess(machine: object): DebugAccess {
   return accesses.get(machine)!;
 }
 
+/** What a machine gives its debuggers. */
+export interface DebugParts {
+  readonly harts: readonly Hart[];
+  readonly bus: Bus;
+  readonly watchpoints: WatchList;
+  /** What is loaded at power-on. */
+  readonly images: readonly LoadPiece[];
+  /** Resets the machine, as its reset button would, between two instructions. */
+  readonly reset: () => void;
+  /** Text of the instruction that bytes are, at an address. */
+  readonly disassemble: (bytes: Uint8Array, address: bigint) => InstructionText;
+  /** The call stack of a hart, as text. */
+  readonly backtrace: (hart: number) => string;
+}
+
+/** Who sees every instruction. */
+export interface InstructionObserver {
+  /** Before each, and before the interrupt that may come first. */
+  before(): void;
+  /** After a hart has executed it. */
+  after(hart: number): void;
+}
+
 /** A machine as a debugger sees it. */
 export class DebugAccess {
   /** Holding the machine and letting it go. */
   readonly control: RunControl = new RunControl();
+  /** While there is one, a run executes instructions one by one. */
+  observer: InstructionObserver | null = null;
   /** Breakpoints of everybody. */
   readonly breakpoints: BreakpointTable = new BreakpointTable();
   /** Watched addresses of everybody. */
   readonly watchpoints: WatchList;
+  readonly images: readonly LoadPiece[];
+  readonly reset: () => void;
+  readonly disassemble: (bytes: Uint8Array, address: bigint) => InstructionText;
+  readonly backtrace: (hart: number) => string;
   readonly #harts: readonly Hart[];
   readonly #bus: Bus;
 
   /** For the machine. */
-  constructor(machine: object, harts: readonly Hart[], bus: Bus, watchpoints: WatchList) {
+  constructor(machine: object, parts: DebugParts) {
     accesses.set(machine, this);
-    this.#harts = harts;
-    this.#bus = bus;
-    this.watchpoints = watchpoints;
+    this.#harts = parts.harts;
+    this.#bus = parts.bus;
+    this.watchpoints = parts.watchpoints;
+    this.images = parts.images;
+    this.reset = parts.reset;
+    this.disassemble = parts.disassemble;
+    this.backtrace = parts.backtrace;
   }
 
   /** A hart with all its state. */

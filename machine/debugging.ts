@@ -47,6 +47,7 @@ export class Debugging {
       host,
       port,
       memoryMap,
+      monitor: { quit: () => machine.stop() },
       kill: () => machine.stop(),
     });
     if (halt) debugAccess(machine).control.halt();

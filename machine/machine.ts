@@ -312,7 +312,15 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     for (const { address, device, irq } of options.mmio ?? []) {
       this.mmio.map(address, device, irq === undefined ? {} : { irq });
     }
-    this.#debug = new DebugAccess(this, this.#harts, this.#bus, this.watchpoints);
+    this.#debug = new DebugAccess(this, {
+      harts: this.#harts,
+      bus: this.#bus,
+      watchpoints: this.watchpoints,
+      images: this.#plan.images,
+      reset: () => this.#resetFromOutside(),
+      disassemble: (bytes, address) => this.#disassemble(bytes, address),
+      backtrace: (hart) => this.symbols.format(this.#harts[hart]!.pc),
+    });
     this.#debug.control.onChange = () => {
       this.#count.stop();
       this.#wakeUp();
@@ -417,6 +425,14 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     this.#powerOn();
   }
 
+  /** A reset by a debugger: at once, or (`-no-reboot`) the end of the run. */
+  #resetFromOutside(): void {
+    if (this.#reboot) return this.reset();
+    this.#resetRequested = true;
+    this.#debug.control.resume();
+    this.#wakeUp();
+  }
+
   /**
    * The instruction at an address or symbol, as text in objdump's syntax with symbols; undefined where there is no memory.
    *
@@ -425,7 +441,10 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   disassemble(where: number | bigint | string): InstructionText | undefined {
     const pc = this.#address(where), at = Number(pc);
     const bytes = this.#bus.readBytes(at, 4) ?? this.#bus.readBytes(at, 2);
-    if (bytes === undefined) return undefined;
+    return bytes && this.#disassemble(bytes, pc);
+  }
+
+  #disassemble(bytes: Uint8Array, pc: bigint): InstructionText {
     const word = bytes.reduce((sum, byte, k) => sum + byte * 2 ** (8 * k), 0);
     const symbol = (address: bigint) => this.#symbol(address);
     const { text, length } = disassemble(this.#executors[0]!.decoder, word, pc, { symbol });
@@ -613,7 +632,9 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
         const left = end - this.#count.instructions();
         this.#woken = false;
         const stop = control.step === null
-          ? this.#advance(Math.min(left, TURN), first)
+          ? this.#debug.observer === null
+            ? this.#advance(Math.min(left, TURN), first)
+            : this.#observed(Math.min(left, STEPS), first)
           : this.#steps(control.step, Math.min(left, STEPS), first);
         if (stop?.kind === "breakpoint") {
           if (until !== undefined && this.#stopsAt(owner)) return stop;
@@ -645,6 +666,19 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     return this.#debug.breakpoints.stops(owner, pc, this.#debug.translate(id, pc));
   }
 
+  /** As `#advance`, instruction by instruction for an observer if there is one. */
+  #observed(most: number, pass: boolean): Stop | undefined {
+    const { observer, control } = this.#debug;
+    if (observer === null) return this.#advance(most, pass);
+    for (let n = 0; n < most && control.wanted === null; n++) {
+      observer.before();
+      const stop = this.#advance(1, pass && n === 0);
+      if (stop?.kind !== "deadlock" && stop?.kind !== "breakpoint") observer.after(this.#scheduler.current.id);
+      if (stop !== undefined) return stop;
+    }
+    return undefined;
+  }
+
   /**
    * Executes the instructions that a debugger wants one by one. Undefined if some are left, or all were made and the machine is
    * halted.
@@ -656,7 +690,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     for (let n = 0; n < most; n++) {
       hart.holdsInterrupts = !step.interrupts;
       if (hart.wakes()) this.#scheduler.give(hart.id);
-      const stop = this.#advance(1, pass && n === 0);
+      const stop = this.#observed(1, pass && n === 0);
       hart.holdsInterrupts = false;
       if (stop !== undefined || control.wanted !== null) return stop;
       // While it waits, others execute.
@@ -669,7 +703,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       for (const other of this.#harts) {
         if (other === hart || !other.wakes()) continue;
         this.#scheduler.give(other.id);
-        const reached = this.#advance(1, false);
+        const reached = this.#observed(1, false);
         if (reached !== undefined || control.wanted !== null) return reached;
       }
     }

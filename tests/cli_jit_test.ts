@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { statisticsText } from "../cli/statistics_text.ts";
+import { statisticsText } from "../debug/statistics_text.ts";
 import { noStatistics } from "../jit/statistics.ts";
 import { parseAddressRanges } from "../machine/address_range.ts";
 import { AddressError } from "../machine/errors.ts";

@@ -80,6 +80,12 @@ test("every option sets what it says", () => {
   assert.equal(parseCommandLine(["-rtc", "base=2020-01-02,clock=vm"]).rtcBase, "2020-01-02");
   assert.deepEqual(parseCommandLine(["-s"]).gdb, { host: "", port: 1234 });
   assert.equal(parseCommandLine(["-S"]).halted, true);
+  assert.deepEqual(parseCommandLine(["-monitor", "stdio"]).monitor, { kind: "stdio" });
+  assert.deepEqual(parseCommandLine(["-monitor", "tcp:127.0.0.1:44,server=on"]).monitor, {
+    kind: "tcp",
+    host: "127.0.0.1",
+    port: 44,
+  });
   assert.deepEqual(parseCommandLine(["-gdb", "tcp:[::1]:99,server=on,wait=off"]).gdb, { host: "::1", port: 99 });
   assert.equal(parseCommandLine(["-s", "-gdb", "none"]).gdb, undefined);
   assert.equal(parseCommandLine(["-icount", "4"]).machine.icountShift, 4);
@@ -122,7 +128,11 @@ for (
     ["-serial tcp::1", "-serial tcp::1: not supported yet"],
     ["-serial file:", "-serial file: needs a name, as in file:console.txt"],
     ["-serial stdio -serial stdio", "-serial stdio: the machine has one serial line, and it is in use"],
-    ["-monitor stdio", "-monitor stdio: not supported yet"],
+    ["-monitor pty", "-monitor pty: not supported yet"],
+    [
+      "-monitor stdio -serial mon:stdio",
+      "-monitor stdio: cannot use stdio by multiple character devices; -serial mon:stdio has both",
+    ],
     ["-display gtk", "-display gtk: there is no window, only none"],
     ["-d in_asn", "-d in_asn: no such value; did you mean in_asm?"],
     ["-d int,guest_errors", "-d guest_errors: not supported yet"],

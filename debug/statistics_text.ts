@@ -1,4 +1,4 @@
-// What `-accel jit,stats=on` prints.
+// What `-accel jit,stats=on` and the monitor's `info jit` print.
 
 import type { CompilerStatistics } from "../jit/statistics.ts";
 
