@@ -28,7 +28,7 @@ export function helpText(): string {
         WIDTH,
       ),
     ]),
-    "Keys on the console: Ctrl-A X quits, Ctrl-A C is for the monitor, Ctrl-A H helps, Ctrl-A Ctrl-A sends Ctrl-A.",
+    "Keys on the console: Ctrl-A X quits, Ctrl-A C: monitor, Ctrl-A H: help, Ctrl-A Ctrl-A sends Ctrl-A.",
     "Exit code: the guest's (test finisher, tohost); 0 when you quit or it powers off; 1 after an error.",
   ].join("\n") + "\n";
 }
