@@ -55,4 +55,6 @@ export type { CompiledExits, CompilerStatistics } from "./jit/statistics.ts";
 export type { CompileReason } from "./jit/code_cache.ts";
 export type { AddressRange, CompiledCode } from "./jit/listing.ts";
 export type { TrapRecord } from "./hart/hart.ts";
+export type { SbiAnswer } from "./machine/sbi/extension.ts";
+export type { SbiCall } from "./machine/sbi/firmware.ts";
 export { AddressError, ExpectError, HartbeatError, HookError, LoadError, OptionError } from "./machine/errors.ts";

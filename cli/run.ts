@@ -188,7 +188,7 @@ class Session {
   /** Logs these items from now on, and no others. */
   #startLog(items: ReadonlySet<LogItem>): TraceLog {
     const machine = this.#machine, write = (text: string) => this.#output.write(this.#logDescriptor, text);
-    machine.onTrap = machine.onCompile = null;
+    machine.onTrap = machine.onSbiAnswer = machine.onCompile = null;
     const log = new TraceLog(machine, items, this.#ranges, write);
     debugAccess(machine).observer = log.steps ? log : null;
     return log;

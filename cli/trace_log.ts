@@ -5,6 +5,8 @@ import type { TrapRecord } from "../hart/hart.ts";
 import type { InstructionObserver } from "../machine/debug_access.ts";
 import type { HartView } from "../machine/hart_view.ts";
 import type { Machine } from "../machine/machine.ts";
+import type { SbiAnswer } from "../machine/sbi/extension.ts";
+import type { SbiCall } from "../machine/sbi/firmware.ts";
 import type { LogItem } from "./settings.ts";
 
 /** Names that QEMU's log gives to exceptions and interrupts, by code. */
@@ -46,6 +48,7 @@ export class TraceLog implements InstructionObserver {
     this.#ranges = ranges;
     this.#write = write;
     if (this.steps || items.has("int")) machine.onTrap = (trap, hart) => this.#trap(trap, hart);
+    if (items.has("int")) machine.onSbiAnswer = (call, answer) => this.#sbi(call, answer);
     if (items.has("jit")) machine.onCompile = (code) => this.#compiled(code);
   }
 
@@ -89,6 +92,16 @@ export class TraceLog implements InstructionObserver {
     const { text, word, length } = instruction, match = this.#machine.symbols.at(pc);
     const where = match === undefined ? "" : ` <${this.#machine.symbols.format(pc)}>`;
     this.#write(`${hex(pc, this.#machine.xlen / 4)}${where}:\t${hex(word, 2 * length).padEnd(8)}\t${text}\n`);
+  }
+
+  #sbi({ hart, pc, extension, function: number, name, parameters }: SbiCall, answer: SbiAnswer | null): void {
+    this.#logNext(hart);
+    const what = name ?? `extension:0x${extension.toString(16)} function:0x${number.toString(16)}`;
+    const given = Object.entries(parameters).map(([key, value]) => `${key}:0x${value.toString(16)}`).join(", ");
+    const result = answer === null ? "no return" : `error:${answer.error}, value:0x${(answer.value ?? 0).toString(16)}`;
+    this.#write(
+      `riscv_sbi_call: hart:${hart}, epc:0x${hex(pc, this.#machine.xlen / 4)}, ${what}(${given}) = ${result}\n`,
+    );
   }
 
   #compiled(code: CompiledCode): void {

@@ -48,6 +48,19 @@ export interface TimeSource {
   timeHigh(): number;
 }
 
+/** What stands in for machine-mode firmware below supervisor mode. */
+export interface ExecutionEnvironment {
+  /**
+   * Answers an ECALL from S-mode; pc is at the instruction that follows. May raise an exception, which is the ECALL's.
+   */
+  call(hart: Hart): void;
+  /**
+   * Told of an exception that is not delegated, with the low half of its value. True if it did the instruction's work and moved
+   * pc; otherwise S-mode gets the exception.
+   */
+  emulates(hart: Hart, cause: number, value: number, pcLow: number, pcHigh: number): boolean;
+}
+
 /** The comparison of mtime with stimecmp. */
 export interface TimeComparator {
   /** Sets what mtime is compared with; the comparator tells the hart's `timerReached` at once and at every change. */
@@ -129,6 +142,10 @@ export class Hart {
   holdsInterrupts = false;
   /** True from WFI until an interrupt is pending. */
   waiting = false;
+  /** True while no interrupt can make it execute: it was not started, or has stopped (SBI, "Hart State Management"). */
+  stopped = false;
+  /** Answers what would otherwise go to machine mode; null where that is for the guest's own code. */
+  environment: ExecutionEnvironment | null = null;
   /** Address of the reservation of LR, or -1. */
   reservation = -1;
   readonly mcycle: HardwareCounter;
@@ -215,7 +232,7 @@ export class Hart {
     this.x.fill(0);
     this.f.fill(0);
     this.privilege = MACHINE;
-    this.waiting = false;
+    this.waiting = this.stopped = false;
     this.reservation = -1;
     this.trapped = 0;
     resetCsrs(this);
@@ -250,9 +267,9 @@ export class Hart {
     this.count.yields = true;
     this.count.stop();
   }
-  /** Whether it can execute: it does not wait, or an interrupt ends that now, and no debugger holds it. */
+  /** Whether it can execute: it was started, no debugger holds it, and it does not wait, or an interrupt ends that now. */
   wakes(): boolean {
-    if (this.held) return false;
+    if (this.held || this.stopped) return false;
     if (this.waiting && (this.pending() & this.csrs[2 * CSR.mie]!) !== 0) this.waiting = false;
     return !this.waiting;
   }
@@ -300,6 +317,14 @@ export class Hart {
     this.timerCompared = (this.csrs[2 * CSR.menvcfg + 1]! & MENVCFG_HIGH.STCE) !== 0;
     if (this.timerCompared) this.csrs[2 * CSR.mip]! &= ~(1 << INTERRUPT.supervisorTimer);
     this.setLine(INTERRUPT.supervisorTimer, this.timerCompared && this.#timerReached);
+  }
+  /** Sets what mtime is compared with for the supervisor timer interrupt, whether or not there is a stimecmp. */
+  compareTimer(low: number, high: number): void {
+    this.timerCompared = true;
+    if (!this.extensions.has("Sstc")) return this.supervisorTimer.compare(low, high);
+    this.csrs[2 * CSR.stimecmp] = low;
+    this.csrs[2 * CSR.stimecmp + 1] = high;
+    this.supervisorTimer.compare(low, high);
   }
   /** Told by the comparator: whether mtime has reached stimecmp. */
   timerReached(reached: boolean): void {
@@ -476,7 +501,15 @@ export class Hart {
     const c = this.csrs, from = this.privilege;
     if (this.trapHook !== null && !this.#mayTrap(cause, interrupt, pcLow, pcHigh, valueLow, valueHigh)) return;
     const delegated = c[2 * (interrupt ? CSR.mideleg : CSR.medeleg)]! >>> cause & 1;
-    const to = from < MACHINE && delegated !== 0 ? SUPERVISOR : MACHINE, machine = to === MACHINE;
+    let to = from < MACHINE && delegated !== 0 ? SUPERVISOR : MACHINE;
+    if (to === MACHINE && from < MACHINE && !interrupt && this.environment !== null) {
+      // An instruction whose work is done has retired.
+      this.trapped--;
+      if (this.environment.emulates(this, cause, valueLow, pcLow, pcHigh)) return;
+      this.trapped++;
+      to = SUPERVISOR;
+    }
+    const machine = to === MACHINE;
     const epc = 2 * (machine ? CSR.mepc : CSR.sepc), xcause = 2 * (machine ? CSR.mcause : CSR.scause);
     const tval = 2 * (machine ? CSR.mtval : CSR.stval), tvec = 2 * (machine ? CSR.mtvec : CSR.stvec);
     const top = interrupt ? 1 << 31 : 0;
@@ -552,7 +585,11 @@ export class Hart {
   fence(operands: number): void {
     if (operands === PAUSE) this.yield();
   }
-  ecall(): void {
+  ecall(_pcLow: number, _pcHigh: number, nextLow: number, nextHigh: number): void {
+    if (this.environment !== null && this.privilege === SUPERVISOR) {
+      this.setPc(nextLow, nextHigh);
+      return this.environment.call(this);
+    }
     raise(CAUSE.ecallFromU + this.privilege, 0, 0);
   }
   ebreak(pcLow: number, pcHigh: number): void {
@@ -592,15 +629,22 @@ export class Hart {
   /** SFENCE.VMA and SINVAL.VMA, with the numbers of the registers that say which address and which address space. */
   sfence(_pcLow: number, _pcHigh: number, nextLow: number, nextHigh: number, address: number, _space: number): void {
     this.#requireSupervisor(MSTATUS.TVM);
-    if (address === 0) {
-      this.translation.buffers.flush();
-      this.onFetchChange();
-    } else {
-      const at = address * this.xlen / 32, low = this.x[at]!, high = this.xlen === 32 ? 0 : this.x[at + 1]!;
-      this.translation.buffers.flushPage(low, high);
-      this.onFetchChange(low, high);
+    if (address === 0) this.forgetTranslations();
+    else {
+      const at = address * this.xlen / 32;
+      this.forgetTranslation(this.x[at]!, this.xlen === 32 ? 0 : this.x[at + 1]!);
     }
     this.setPc(nextLow, nextHigh);
+  }
+  /** Forgets what all virtual addresses mean. */
+  forgetTranslations(): void {
+    this.translation.buffers.flush();
+    this.onFetchChange();
+  }
+  /** Forgets what the addresses of a page mean, of whatever size it is. */
+  forgetTranslation(low: number, high: number): void {
+    this.translation.buffers.flushPage(low, high);
+    this.onFetchChange(low, high);
   }
   /** SFENCE.W.INVAL and SFENCE.INVAL.IR. */
   sfenceInval(_pcLow: number, _pcHigh: number, nextLow: number, nextHigh: number): void {
@@ -613,7 +657,10 @@ export class Hart {
       this.privilege < MACHINE && (this.csrs[2 * CSR.mstatus]! & MSTATUS.TW) !== 0;
     if (trapped) raise(CAUSE.illegalInstruction, 0, 0);
     this.setPc(nextLow, nextHigh);
-    // Pending and locally enabled interrupts end the wait whether or not they can be taken.
+    this.sleep();
+  }
+  /** Waits for an interrupt that mie enables, whether or not it can be taken, unless one is pending. */
+  sleep(): void {
     if ((this.pending() & this.csrs[2 * CSR.mie]!) !== 0) return;
     this.waiting = true;
     this.count.stop();

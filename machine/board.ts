@@ -49,6 +49,8 @@ export interface BuiltBoard {
   readonly interrupts?: BoardInterrupts;
   /** Path of the console's node, for `stdout-path`; undefined if it has none. */
   readonly stdoutPath?: string;
+  /** Takes a byte from the console's receiver, as firmware would; undefined if there is none. Absent: no receiver. */
+  readonly receive?: () => number | undefined;
 }
 
 /** A kind of machine. */

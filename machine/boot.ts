@@ -43,8 +43,11 @@ export interface BootOptions {
   readonly memory: MemoryRange;
   /** Other memory that an image may be in, flash say. */
   readonly otherMemory?: readonly MemoryRange[];
-  /** `-bios`: the firmware, or `"none"`; hartbeat has no default firmware. */
-  readonly bios?: ImageFile | "none";
+  /**
+   * `-bios`: the firmware, `"none"`, or `"sbi"` for the built-in SBI, which starts the kernel in supervisor mode. Where absent: the
+   * latter if there is a kernel, else none.
+   */
+  readonly bios?: ImageFile | "none" | "sbi";
   /** `-kernel`. */
   readonly kernel?: ImageFile;
   /** `-initrd`; only with a kernel. */
@@ -59,8 +62,13 @@ export interface BootPlan {
   readonly images: readonly LoadPiece[];
   /** What `-device loader` adds, in order, after the images; it may overwrite them. Written at every reset. */
   readonly patches: readonly LoadPiece[];
-  /** Where the reset vector jumps to: the first byte of main memory, whatever an ELF's entry says. */
+  /**
+   * Where the reset vector jumps to: the first byte of main memory, whatever an ELF's entry says. With the built-in SBI, where
+   * supervisor mode starts: `nextAddress`, or the kernel's address if there is no kernel.
+   */
   readonly entry: number;
+  /** Whether the built-in SBI takes the place of firmware. */
+  readonly builtInSbi: boolean;
   /** What OpenSBI's fw_dynamic starts next (`next_addr`): the start of the kernel; 0 if there is none. */
   readonly nextAddress: number;
   /** Where the ramdisk is, for `linux,initrd-start` and `linux,initrd-end`. */
@@ -211,6 +219,8 @@ function bootWarnings(
  * - `-bios FILE`: an ELF goes to its physical addresses, anything else to the start of RAM.
  * - The kernel's address is the end of the firmware (with its zeroed memory) aligned up to 2 MiB, on RV32 to 4 MiB; with
  *   `-bios none` it is the start of RAM.
+ * - The built-in SBI (`-bios default`, or a kernel without `-bios`) takes no memory; the kernel's address is the start of RAM plus 2
+ *   MiB, on RV32 plus 4 MiB, where it is with OpenSBI. An ELF may just as well be linked to the start of RAM.
  * - `-kernel FILE`: an ELF goes to its physical addresses and is started at the lowest of them, not at its entry; a U-Boot
  *   image goes where it says; a Linux `Image` (its header is ignored) and anything else goes to the kernel's address.
  *   The start goes into the `next_addr` of fw_dynamic's information, which the reset vector's a2 points to.
@@ -219,23 +229,19 @@ function bootWarnings(
  * - `-device loader`: an ELF or U-Boot image goes where it says, anything else (and everything with `force-raw`) to `addr`.
  *   With `cpu-num` that hart's pc starts at the entry, for raw bytes at `addr`, whenever the machine is reset.
  *
- * Where it differs: QEMU has a default firmware (so `-kernel` without `-bios` is an error here), loads a file outside of
+ * Where it differs: QEMU's default firmware is OpenSBI, in memory, and it loads a file outside of
  * memory or in a wrong or compressed format without a word, and lets an image win over `-device loader,data=`.
  *
  * @throws {LoadError} If a file cannot be loaded, does not fit into memory or overlaps another.
  * @throws {OptionError} If the options do not go together.
  */
 export function planBoot(options: BootOptions): BootPlan {
-  const { bios, memory, initrd } = options;
-  const entry = memory.address;
+  const { memory, initrd } = options, bios = options.bios ?? (options.kernel ? "sbi" : "none");
+  const builtInSbi = bios === "sbi";
   if (initrd && !options.kernel) throw new OptionError(`-initrd ${initrd.name} needs -kernel FILE`);
-  if (options.kernel && bios === undefined) {
-    throw new OptionError(
-      `-kernel ${options.kernel.name} needs -bios: FILE (OpenSBI's fw_dynamic.bin, say), or none to start it in M-mode`,
-    );
-  }
-  const firmware = bios === undefined || bios === "none" ? undefined : loadImage(bios, entry);
-  const kernelAddress = alignUp(firmware?.end ?? entry, (options.xlen === 32 ? 4 : 2) * mebibyte);
+  const firmware = bios === "sbi" || bios === "none" ? undefined : loadImage(bios, memory.address);
+  const kernelAlignment = (options.xlen === 32 ? 4 : 2) * mebibyte;
+  const kernelAddress = alignUp(firmware?.end ?? memory.address + (builtInSbi ? 1 : 0), kernelAlignment);
   const kernel = options.kernel && loadImage(options.kernel, kernelAddress);
   const kernelStart = kernel && (kernel.kind === "uimage" ? Number(kernel.entry) : kernel.low);
   const ramdisk = initrd &&
@@ -251,7 +257,8 @@ export function planBoot(options: BootOptions): BootPlan {
   const plan = {
     images: loaded.flatMap((image) => image.pieces),
     patches: patches.flatMap((patch) => patch.pieces),
-    entry,
+    entry: builtInSbi ? kernelStart ?? kernelAddress : memory.address,
+    builtInSbi,
     nextAddress: kernelStart ?? 0,
     ...(ramdisk && { initrd: { start: ramdisk.low, end: ramdisk.end } }),
     startAt,

@@ -75,6 +75,10 @@ export class HartView<X extends 32 | 64> {
   get waiting(): boolean {
     return this.#hart.waiting;
   }
+  /** True if it was not started or has stopped, by SBI calls that the built-in SBI answered. */
+  get stopped(): boolean {
+    return this.#hart.stopped;
+  }
   /** Address of the next instruction. Setting it ends waiting. */
   get pc(): Word<X> {
     return this.#out(this.#hart.pc);

@@ -39,6 +39,8 @@ import { type FileSource, type MachineOptions, parseCpu, parseMemorySize } from 
 import { Reservations } from "./reservations.ts";
 import type { Step } from "./run_control.ts";
 import { DEFAULT_QUANTUM, MAX_QUANTUM, Scheduler } from "./scheduler.ts";
+import type { SbiAnswer } from "./sbi/extension.ts";
+import { type SbiCall, SbiFirmware } from "./sbi/firmware.ts";
 import { spike } from "./spike.ts";
 import type { Stop, StopCause } from "./stop.ts";
 import { Symbols } from "./symbols.ts";
@@ -114,6 +116,13 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   readonly #codeHooks = new CodeHooks();
   /** Called at every trap that a hart takes. */
   onTrap: ((trap: TrapRecord, hart: HartView<X>) => void) | null = null;
+  /**
+   * Called at every SBI call that the built-in SBI is asked to answer (`bios: "default"`, or a kernel without `bios`). What it
+   * returns is the answer; undefined leaves that to the SBI. A call answered there is no trap, so `onTrap` does not see it.
+   */
+  onSbiCall: ((call: SbiCall) => SbiAnswer | undefined) | null = null;
+  /** Called with every SBI call after it was answered; the answer is null where the hart does not return from the call. */
+  onSbiAnswer: ((call: SbiCall, answer: SbiAnswer | null) => void) | null = null;
   /** Called with each region after it was compiled. */
   onCompile: ((code: CompiledCode) => void) | null = null;
   /** Milliseconds of a clock by which the compiler's time is measured; nothing that the guest sees depends on it. */
@@ -128,6 +137,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   readonly #built: BuiltBoard;
   readonly #peripherals: Peripherals;
   readonly #plan: BootPlan;
+  readonly #firmware: SbiFirmware | undefined;
   readonly #definition: Board;
   readonly #compiler: CompilerOptions | null;
   readonly #reboot: boolean;
@@ -172,14 +182,19 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     const file = (source: FileSource | undefined, option: string) =>
       source === undefined ? undefined : readFile(source, option);
     const kernel = file(options.kernel, "-kernel");
-    const bios = options.bios === "none" || options.bios === "default" ? undefined : file(options.bios, "-bios");
+    const bios = options.bios === "none" || options.bios === "default"
+      ? ({ none: "none", default: "sbi" } as const)[options.bios]
+      : file(options.bios, "-bios");
     const loaders = (options.loaders ?? []).map((loader) => ({
       ...loader,
       file: file(loader.file, "-device loader,file="),
     }));
     const dtb = file(options.dtb, "-dtb");
 
-    const cpu = parseCpu(options.cpu ?? `rv${xlenOf([bios, kernel, ...loaders.map((l) => l.file)])}`);
+    const cpu = parseCpu(
+      options.cpu ??
+        `rv${xlenOf([typeof bios === "string" ? undefined : bios, kernel, ...loaders.map((l) => l.file)])}`,
+    );
     this.xlen = cpu.xlen as X;
     const memorySize = parseMemorySize(options.memory ?? "128M");
     const smp = options.smp ?? 1;
@@ -201,7 +216,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       xlen: cpu.xlen,
       harts: smp,
       memory: range,
-      bios: bios ?? "none",
+      ...(bios && { bios }),
       ...(kernel && { kernel }),
       ...(options.initrd !== undefined && { initrd: readFile(options.initrd, "-initrd") }),
       loaders: loaders.map(({ address, data, file, ...rest }) => ({
@@ -224,6 +239,14 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
         count: this.#count,
         memory: this.#bus,
       }));
+    const exit = (code: number) => {
+      this.#exitCode = code;
+      this.#count.stop();
+    };
+    const reset = () => {
+      this.#resetRequested = true;
+      this.#count.stop();
+    };
     this.watchpoints = new Watchpoints(this.#bus.ram, this.#harts);
     this.console = new Console();
     this.#peripherals = planPeripherals(options, definition.virtioTransports);
@@ -234,15 +257,18 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       console: this.console,
       peripherals: this.#peripherals,
       elfs: plan.elfs,
-      exit: (code) => {
-        this.#exitCode = code;
-        this.#count.stop();
-      },
-      reset: () => {
-        this.#resetRequested = true;
-        this.#count.stop();
-      },
+      exit,
+      reset,
     });
+    if (plan.builtInSbi) {
+      if (!cpu.extensions.has("S")) {
+        throw new OptionError(`-bios default needs a hart with supervisor mode (-cpu s=on)`);
+      }
+      const console = { write: (byte: number) => this.console.transmit(byte), read: () => this.#built.receive?.() };
+      this.#firmware = new SbiFirmware({ harts: this.#harts, memory: this.#bus, console, exit, reset });
+      this.#firmware.onCall = (call) => this.onSbiCall?.(call);
+      this.#firmware.onAnswer = (call, answer) => this.onSbiAnswer?.(call, answer);
+    }
     const tree = withSocNodes(
       this.#built.deviceTree,
       deviceNodes(options.mmio ?? [], this.#built.interrupts),
@@ -411,6 +437,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       hart.reset();
       hart.pc = this.#plan.startAt.get(hart.id) ?? BigInt(this.#definition.resetVector);
     }
+    this.#firmware?.powerOn(BigInt(this.#plan.entry), BigInt(this.#plan.deviceTree!), this.#plan.startAt);
     this.#scheduler.reset();
   }
 

@@ -39,7 +39,10 @@ export interface MachineOptions {
   readonly smp?: number;
   /** Most instructions that a hart executes before the next one has its turn. Default 5000. */
   readonly quantum?: number;
-  /** Firmware, or `"none"`. */
+  /**
+   * Firmware; `"none"`: the kernel starts in M-mode; `"default"`: it starts in S-mode, and hartbeat answers its SBI calls. Default:
+   * that if there is a kernel, else none.
+   */
   readonly bios?: FileSource | "none" | "default";
   /** Kernel. */
   readonly kernel?: FileSource;

@@ -108,6 +108,17 @@ function addHtif({ bus, timeline, console, exit, elfs }: BoardParts): Device[] {
   });
 }
 
+/** Without the interface, only the built-in SBI can read what is typed. */
+function receiveWithoutHtif({ console }: BoardParts): () => number | undefined {
+  const received: number[] = [];
+  console.connect({ receiverSpace: () => 1 - received.length, receive: (byte) => received.push(byte) });
+  return () => {
+    const byte = received.shift();
+    console.deliver();
+    return byte;
+  };
+}
+
 function build(parts: BoardParts): BuiltBoard {
   const { bus, harts, timeline } = parts;
   const clint = new Clint({
@@ -126,7 +137,7 @@ function build(parts: BoardParts): BuiltBoard {
   const htif = addHtif(parts);
   return {
     devices: [clint, ...htif],
-    ...(htif.length > 0 ? { stdoutPath: "/htif" } : {}),
+    ...(htif.length > 0 ? { stdoutPath: "/htif" } : { receive: receiveWithoutHtif(parts) }),
     deviceTree: {
       properties: {
         "#address-cells": 2,

@@ -31,6 +31,9 @@ export const VIRT = {
   ram: { address: 0x8000_0000 },
 } as const;
 
+/** Registers of the UART that firmware reads, and bit 0 of the line status. */
+const RECEIVER_BUFFER = 0, LINE_STATUS = 5, DATA_READY = 1;
+
 const unit = (name: string, { address }: { address: number }) => `${name}@${address.toString(16)}`;
 const reg = ({ address, size }: { address: number; size: number }) => cells64(address, size);
 
@@ -136,6 +139,7 @@ function build({ bus, harts, timeline, console, peripherals, exit, reset }: Boar
     devices: [test, rtc, clint, plic, uart, ...virtio.devices],
     interrupts: { path: plicPath, sources: VIRT.plic.sources, line: (source) => plic.line(source) },
     stdoutPath: `/soc/${unit("serial", VIRT.uart)}`,
+    receive: () => (uart.read(LINE_STATUS, 1) & DATA_READY) !== 0 ? uart.read(RECEIVER_BUFFER, 1) : undefined,
     deviceTree: {
       properties: { "#address-cells": 2, "#size-cells": 2, "compatible": "riscv-virtio", "model": "riscv-virtio,qemu" },
       children: {
