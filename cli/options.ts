@@ -158,7 +158,7 @@ export const OPTIONS: readonly CommandOption[] = [
     names: ["bios"],
     argument: "FILE|none|default",
     group: "Programs",
-    help: "what starts first, in M-mode: firmware or your kernel (ELF or raw); default: the built-in SBI",
+    help: "what starts first, in M-mode: firmware or your kernel; default: built-in SBI",
     apply(settings, value) {
       settings.machine.bios = value;
     },
@@ -167,7 +167,7 @@ export const OPTIONS: readonly CommandOption[] = [
     names: ["kernel"],
     argument: "FILE",
     group: "Programs",
-    help: "what the firmware starts (ELF, Linux Image, raw); without -bios in S-mode, by the built-in SBI",
+    help: "what firmware starts (ELF, Linux Image, raw); without -bios, the built-in SBI",
     apply(settings, value) {
       settings.machine.kernel = value;
     },

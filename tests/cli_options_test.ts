@@ -97,7 +97,7 @@ for (
     ["--bois x", "--bois: no such option; did you mean -bios?"],
     ["-xyzzy", "-xyzzy: no such option"],
     ["kernel.elf", "kernel.elf: not an option; a program is given as -bios kernel.elf or -kernel kernel.elf"],
-    ["-bios", "-bios needs a value: -bios FILE|none"],
+    ["-bios", "-bios needs a value: -bios FILE|none|default"],
     ["-drive if=none,id=x0", '-drive if=none,id=x0: A block device must be specified for "file"'],
     ["-drive file=x,if=non", "-drive file=x,if=non: unsupported bus type 'non'; did you mean none?"],
     [
