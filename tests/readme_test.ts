@@ -1,55 +1,28 @@
 // README.md says what is so: its programs run, its help is the command's, its options are accepted.
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import process from "node:process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { helpText } from "../cli/help.ts";
 import { hartbeat } from "./support/command.ts";
-
-const ROOT = new URL("../", import.meta.url);
-const readme = readFileSync(new URL("README.md", ROOT), "utf8");
+import { blocks as blocksOf, page, ROOT, runProgram } from "./support/pages.ts";
 
 /** The code blocks in a language. */
 function blocks(language: string): string[] {
-  return [...readme.matchAll(/^```(\w+)\n(.*?)^```$/gms)].filter((match) => match[1] === language).map((match) =>
-    match[2]!
-  );
-}
-
-/** Runs a program as if it had been saved at the top of the checkout. */
-function runHere(
-  text: string,
-  name: string,
-  how: { deno: string[]; node: string[] },
-): { code: number | null; all: string } {
-  const file = fileURLToPath(new URL(name, ROOT));
-  writeFileSync(file, text);
-  try {
-    const args = "Deno" in globalThis ? how.deno : how.node;
-    // A test run inside of a test run must not report to the outer one.
-    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-    const run = spawnSync(process.execPath, [...args, file], { cwd: fileURLToPath(ROOT), encoding: "utf8", env });
-    return { code: run.status, all: run.stdout + run.stderr };
-  } finally {
-    rmSync(file);
-  }
+  return blocksOf(page("README.md")).filter((block) => block.language === language).map((block) => block.text);
 }
 
 test("the boot test of the README passes as pasted", () => {
-  const text = blocks("ts")[0]!, how = { deno: ["test", "-A"], node: ["--test"] };
+  const text = blocks("ts")[0]!;
   assert.ok(text.split("\n").length <= 13);
-  const { code, all } = runHere(text, `boot_${process.pid}_test.ts`, how);
+  const { code, all } = runProgram(text);
   assert.equal(code, 0, all);
-  const unchecked = { ...how, deno: [...how.deno, "--no-check"] };
-  const broken = runHere(text.replace("code === 7", "code === 8"), `boot_${process.pid}_test.ts`, unchecked);
+  const broken = runProgram(text.replace("code === 7", "code === 8"));
   assert.notEqual(broken.code, 0);
 });
 
 test("the example of the README runs as pasted", () => {
-  const { code, all } = runHere(blocks("ts")[1]!, `example_${process.pid}.ts`, { deno: ["run", "-A"], node: [] });
+  const { code, all } = runProgram(blocks("ts")[1]!);
   assert.equal(code, 0, all);
   assert.match(all, /^7 true M$/m);
 });

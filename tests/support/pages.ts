@@ -1,0 +1,80 @@
+// Code blocks of README.md and docs/, run as a reader would: saved at the top of the checkout.
+
+import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+/** The checkout. */
+export const ROOT: URL = new URL("../../", import.meta.url);
+
+/** Text of a page, by its path from the top of the checkout. */
+export function page(name: string): string {
+  return readFileSync(new URL(name, ROOT), "utf8");
+}
+
+/** Paths of the pages under docs/. */
+export function docsPages(): string[] {
+  return readdirSync(new URL("docs", ROOT)).filter((name) => name.endsWith(".md")).toSorted().map((name) =>
+    `docs/${name}`
+  );
+}
+
+/** A code block. */
+export interface Block {
+  readonly language: string;
+  readonly text: string;
+}
+
+/** The code blocks of a page, in order. */
+export function blocks(text: string): Block[] {
+  return [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(([, language, body]) => ({
+    language: language!,
+    text: body!,
+  }));
+}
+
+let count = 0;
+
+/** A block saved in the checkout as a program, or as a file of tests if it imports `node:test`. */
+export class SavedProgram implements Disposable {
+  readonly path: string;
+  readonly #isTest: boolean;
+
+  constructor(text: string) {
+    this.#isTest = text.includes('"node:test"');
+    this.path = fileURLToPath(new URL(`page_${process.pid}_${count++}${this.#isTest ? "_test" : ""}.ts`, ROOT));
+    // Only Deno's configuration says what the package's name means in the checkout.
+    writeFileSync(this.path, onDeno ? text : text.replaceAll('from "hartbeat"', 'from "./mod.ts"'));
+  }
+
+  /** Runs it, without a look at its types. */
+  run(): { readonly code: number | null; readonly all: string } {
+    const deno = [this.#isTest ? "test" : "run", "-A", "--no-check"], node = this.#isTest ? ["--test"] : [];
+    return execute([...(onDeno ? deno : node), this.path]);
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path);
+  }
+}
+
+/** Checks the types of programs; a runtime that only removes types has nothing to say. */
+export function checkTypes(programs: readonly SavedProgram[]): { readonly code: number | null; readonly all: string } {
+  return onDeno ? execute(["check", ...programs.map(({ path }) => path)]) : { code: 0, all: "" };
+}
+
+const onDeno = "Deno" in globalThis;
+
+function execute(args: readonly string[]): { readonly code: number | null; readonly all: string } {
+  // A test run inside of a test run must not report to the outer one.
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const run = spawnSync(process.execPath, args, { cwd: fileURLToPath(ROOT), encoding: "utf8", env });
+  return { code: run.status, all: run.stdout + run.stderr };
+}
+
+/** Runs a program that is nowhere else. */
+export function runProgram(text: string): { readonly code: number | null; readonly all: string } {
+  using program = new SavedProgram(text);
+  return program.run();
+}
