@@ -53,8 +53,9 @@ export async function run(settings: Settings): Promise<number> {
   if (settings.deviceTreeFile !== undefined) {
     return writeDeviceTree(settings.deviceTreeFile, machine.deviceTree);
   }
-  const { bios = "none", kernel, loaders = [] } = settings.machine;
-  if (bios === "none" && kernel === undefined && loaders.length === 0) {
+  const { bios = "none", kernel, loaders = [], drives = [] } = settings.machine;
+  const hasFlash = drives.some((drive) => drive.interface === "pflash");
+  if (bios === "none" && kernel === undefined && loaders.length === 0 && !hasFlash) {
     throw new OptionError("nothing to run: give -bios FILE or -kernel FILE; --help shows all options");
   }
   try {

@@ -81,6 +81,12 @@ export interface Device {
   readonly size: number;
   /** Which accesses it answers; `{ min: 1, max: 8 }` where absent. */
   readonly access?: AccessRule;
+  /** Its bytes while it can be read like a ROM; null while it cannot. Absent: never. Writes go to `write` in any case. */
+  readable?(): Uint8Array | null;
+  /** What is executed there. Absent: nothing can be. */
+  executable?(): Uint8Array;
+  /** Puts bytes there as a loader does; absent: it cannot be loaded. */
+  load?(offset: number, bytes: Uint8Array): void;
   /** Reads a register. `offset` is aligned to `width`; the result is taken modulo 2^(8·width). */
   read(offset: number, width: Width): number;
   /** Writes a register. `value` is unsigned and fits `width`. */

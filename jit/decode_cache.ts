@@ -244,6 +244,18 @@ export class DecodeCache {
     }
   }
 
+  /** Decodes anew what lies in `length` bytes from a physical address outside of RAM, where memory has changed. */
+  reread(physical: number, length: number): void {
+    this.#pages.forEach((page, k) => {
+      if (page === undefined || page.memory.isRam) return;
+      if (page.physical + 4096 <= physical || page.physical >= physical + length) return;
+      const changed = { ...page, memory: this.#memory.executable(page.physical) ?? page.memory };
+      this.#pages[k] = changed;
+      this.#byPhysical.set(page.checked ? page.physical + 1 : page.physical, changed);
+      this.operation.fill(UNDECODED, page.base, page.base + PAGE_RECORDS - 1);
+    });
+  }
+
   /** Forgets everything. Lines stay marked until they are written. */
   flush(): void {
     this.operation.fill(UNDECODED, 0, this.#used * PAGE_RECORDS);

@@ -564,6 +564,12 @@ export class Executor implements HookedExecutor {
     return executor.#spaceAt(high)?.cache.proposal(low) ?? null;
   }
 
+  /** Decodes anew what lies in `length` bytes from a physical address outside of RAM; nothing of it is compiled. */
+  reread(physical: number, length: number): void {
+    this.cache.reread(physical, length);
+    this.#translated?.cache.reread(physical, length);
+  }
+
   /** Forgets decoded and compiled code of `length` bytes from `offset` in RAM. `invalidateCode` does it for all harts. */
   invalidate(offset: number, length: number): void {
     this.cache.invalidate(offset, length);

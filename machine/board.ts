@@ -9,7 +9,7 @@ import type { Bus } from "./bus.ts";
 import type { Console } from "./console.ts";
 import type { BootPlan } from "./boot.ts";
 import type { Elf } from "./elf.ts";
-import type { Peripherals } from "./peripherals.ts";
+import type { FlashChips, Peripherals } from "./peripherals.ts";
 import type { Timeline } from "./timeline.ts";
 import { cells64 } from "./device_tree.ts";
 
@@ -67,6 +67,8 @@ export interface Board {
   readonly resetVector: number;
   /** How many virtio transports it has. */
   readonly virtioTransports: number;
+  /** Its flash chips. */
+  readonly flash: FlashChips;
   readonly romSize: number;
   /** Adds its devices to the bus. */
   build(parts: BoardParts): BuiltBoard;

@@ -43,9 +43,13 @@ export interface BootOptions {
   readonly memory: MemoryRange;
   /** Other memory that an image may be in, flash say. */
   readonly otherMemory?: readonly MemoryRange[];
+  /** Where execution starts in place of the first byte of RAM: the first flash chip, if the user has filled it. */
+  readonly flashEntry?: number;
+  /** What the firmware starts next in place of the kernel: the second flash chip, if the user has filled it. */
+  readonly flashNext?: number;
   /**
    * `-bios`: the firmware, `"none"`, or `"sbi"` for the built-in SBI, which starts the kernel in supervisor mode. Where absent: the
-   * latter if there is a kernel, else none.
+   * latter if there is a kernel or something in the second flash chip to start, else none; none with firmware in the first.
    */
   readonly bios?: ImageFile | "none" | "sbi";
   /** `-kernel`. */
@@ -63,7 +67,7 @@ export interface BootPlan {
   /** What `-device loader` adds, in order, after the images; it may overwrite them. Written at every reset. */
   readonly patches: readonly LoadPiece[];
   /**
-   * Where the reset vector jumps to: the first byte of main memory, whatever an ELF's entry says. With the built-in SBI, where
+   * Where the reset vector jumps to: the first byte of main memory or of flash, whatever an ELF's entry says. With the built-in SBI, where
    * supervisor mode starts: `nextAddress`, or the kernel's address if there is no kernel.
    */
   readonly entry: number;
@@ -200,7 +204,7 @@ function bootWarnings(
   const covered = [...plan.images, ...plan.patches].some((piece) =>
     piece.address <= entry && entry < piece.address + piece.memorySize
   );
-  if (!covered) {
+  if (!covered && entry !== options.flashEntry && entry !== options.flashNext) {
     warnings.push(`nothing is loaded at ${hex(entry)}, where execution starts; link the program there`);
   } else if (first?.elf && first.entry !== BigInt(entry)) {
     warnings.push(
@@ -214,8 +218,8 @@ function bootWarnings(
  * Decides what goes where by the rules of QEMU 7.2's `virt` board (read from its `hw/riscv/boot.c` and `virt.c`, confirmed by
  * `info roms` and a dump of the boot ROM):
  *
- * - The reset vector always jumps to the first byte of RAM (0x80000000). The entry of an ELF is used nowhere but for a hart
- *   that `-device loader,cpu-num=` names.
+ * - The reset vector always jumps to the first byte of RAM (0x80000000), or of the first flash chip where that is filled
+ *   (`if=pflash,unit=0`). The entry of an ELF is used nowhere but for a hart that `-device loader,cpu-num=` names.
  * - `-bios FILE`: an ELF goes to its physical addresses, anything else to the start of RAM.
  * - The kernel's address is the end of the firmware (with its zeroed memory) aligned up to 2 MiB, on RV32 to 4 MiB; with
  *   `-bios none` it is the start of RAM.
@@ -223,7 +227,8 @@ function bootWarnings(
  *   MiB, on RV32 plus 4 MiB, where it is with OpenSBI. An ELF may just as well be linked to the start of RAM.
  * - `-kernel FILE`: an ELF goes to its physical addresses and is started at the lowest of them, not at its entry; a U-Boot
  *   image goes where it says; a Linux `Image` (its header is ignored) and anything else goes to the kernel's address.
- *   The start goes into the `next_addr` of fw_dynamic's information, which the reset vector's a2 points to.
+ *   The start goes into the `next_addr` of fw_dynamic's information, which the reset vector's a2 points to. Where the second
+ *   flash chip is filled, that is started instead.
  * - `-initrd FILE` goes to the kernel's start plus half of RAM, but at most 128 MiB; not aligned.
  * - The device tree: see `deviceTreeAddress`.
  * - `-device loader`: an ELF or U-Boot image goes where it says, anything else (and everything with `force-raw`) to `addr`.
@@ -236,8 +241,9 @@ function bootWarnings(
  * @throws {OptionError} If the options do not go together.
  */
 export function planBoot(options: BootOptions): BootPlan {
-  const { memory, initrd } = options, bios = options.bios ?? (options.kernel ? "sbi" : "none");
-  const builtInSbi = bios === "sbi";
+  const { memory, initrd, flashEntry, flashNext } = options;
+  const bios = options.bios ?? (options.kernel || flashNext !== undefined ? "sbi" : "none");
+  const builtInSbi = bios === "sbi" && flashEntry === undefined;
   if (initrd && !options.kernel) throw new OptionError(`-initrd ${initrd.name} needs -kernel FILE`);
   const firmware = bios === "sbi" || bios === "none" ? undefined : loadImage(bios, memory.address);
   const kernelAlignment = (options.xlen === 32 ? 4 : 2) * mebibyte;
@@ -257,9 +263,9 @@ export function planBoot(options: BootOptions): BootPlan {
   const plan = {
     images: loaded.flatMap((image) => image.pieces),
     patches: patches.flatMap((patch) => patch.pieces),
-    entry: builtInSbi ? kernelStart ?? kernelAddress : memory.address,
+    entry: builtInSbi ? flashNext ?? kernelStart ?? kernelAddress : flashEntry ?? memory.address,
     builtInSbi,
-    nextAddress: kernelStart ?? 0,
+    nextAddress: flashNext ?? kernelStart ?? 0,
     ...(ramdisk && { initrd: { start: ramdisk.low, end: ramdisk.end } }),
     startAt,
     elfs: [...loaded, ...patches].map(({ elf }) => elf).filter((elf) => elf !== undefined),

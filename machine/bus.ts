@@ -36,6 +36,8 @@ export class Bus implements PhysicalMemory {
   #regions: Region[] = [];
   /** Whether something lies over RAM. */
   #ramIsCovered = false;
+  /** Called after what can be executed elsewhere than in RAM has changed. */
+  onCodeChange: (physical: number, length: number) => void = () => {};
   /** Called after bytes of a watched line were written, with the offset in RAM. */
   onWatchedWrite: (offset: number, length: number) => void = () => {};
   /** Called after bytes of RAM were written by anybody but a hart: a device, the debugger, a script. */
@@ -96,8 +98,9 @@ export class Bus implements PhysicalMemory {
       return { bytes: ram.u8, offset: physical - ram.base, isRam: true };
     }
     const region = this.#find(physical);
-    if (region?.bytes === undefined) return null;
-    return { bytes: region.bytes, offset: physical - region.address, isRam: false };
+    const bytes = region?.bytes ?? region?.device?.executable?.();
+    if (region === undefined || bytes === undefined) return null;
+    return { bytes, offset: physical - region.address, isRam: false };
   }
 
   read(physical: number, size: number): number {
@@ -109,9 +112,10 @@ export class Bus implements PhysicalMemory {
       return 0;
     }
     const offset = physical - region.address;
-    if (region.kind === "device") return this.#readDevice(region.device!, offset, size);
+    const readable = region.kind === "device" ? region.device!.readable?.() : region.bytes ?? this.ram.u8;
+    if (readable === undefined || readable === null) return this.#readDevice(region.device!, offset, size);
     if (offset + size > region.size) return this.#split(physical, size);
-    const bytes = region.bytes ?? this.ram.u8;
+    const bytes = readable;
     if (size === 8) HIGH[0] = wordAt(bytes, offset + 4, 4);
     return wordAt(bytes, offset, Math.min(size, 4));
   }
@@ -198,22 +202,28 @@ export class Bus implements PhysicalMemory {
     }
   }
 
-  /** Bytes of RAM or ROM, or undefined where there is something else. For DMA, scripts and the debugger: no side effects. */
+  /**
+   * Bytes of RAM, ROM or flash, or undefined where there is something else. For DMA, scripts and the debugger: no side effects.
+   */
   readBytes(physical: number, length: number): Uint8Array | undefined {
     const region = this.#find(physical);
-    if (region === undefined || region.kind === "device" || physical + length > region.address + region.size) {
-      return undefined;
-    }
+    if (region === undefined || physical + length > region.address + region.size) return undefined;
+    const bytes = region.kind === "device" ? region.device!.executable?.() : region.bytes ?? this.ram.u8;
     const offset = physical - region.address;
-    return (region.bytes ?? this.ram.u8).slice(offset, offset + length);
+    return bytes?.slice(offset, offset + length);
   }
 
-  /** Writes bytes to RAM (to a ROM only with `rom`, as a loader does); false where there is no such memory. */
+  /** Writes bytes to RAM (to ROM and flash only with `rom`, as a loader does); false where there is no such memory. */
   writeBytes(physical: number, bytes: Uint8Array, rom = false): boolean {
     const region = this.#find(physical);
-    if (region === undefined || region.kind === "device" || (region.kind === "rom" && !rom)) return false;
-    if (physical + bytes.length > region.address + region.size) return false;
+    if (region === undefined || physical + bytes.length > region.address + region.size) return false;
     const offset = physical - region.address;
+    if (region.kind !== "ram" && !rom) return false;
+    if (region.kind === "device") {
+      if (region.device!.load === undefined) return false;
+      region.device!.load(offset, bytes);
+      return true;
+    }
     (region.bytes ?? this.ram.u8).set(bytes, offset);
     if (region.kind === "ram" && bytes.length > 0) this.wrote(offset, bytes.length);
     return true;

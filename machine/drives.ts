@@ -111,6 +111,35 @@ export class Drives {
   }
 
   /**
+   * The drives of `count` flash chips; undefined where a chip has none.
+   *
+   * @param size Bytes of a chip.
+   * @throws {OptionError} If there is no such chip, or the drive has another size.
+   */
+  flash(count: number, size: number): (BlockBackend | undefined)[] {
+    const chips = new Array<BlockBackend | undefined>(count).fill(undefined);
+    for (const { options, backend, where } of this.with("pflash")) {
+      const unit = options.unit ?? chips.indexOf(undefined);
+      if (!(unit >= 0 && unit < count)) {
+        throw new OptionError(
+          `${where}: machine type does not support if=pflash,bus=0,unit=${unit < 0 ? count : unit}` +
+            (count > 0 ? `; its chips are units 0 to ${count - 1}` : ""),
+        );
+      }
+      if (chips[unit] !== undefined) throw new OptionError(`${where}: drive with bus=0, unit=${unit} exists`);
+      const bytes = options.file instanceof Uint8Array ? options.file.length : backend.size;
+      if (bytes !== size) {
+        throw new OptionError(
+          `${where}: device requires ${size} bytes, block backend provides ${bytes} bytes; ` +
+            `truncate -s ${size / 2 ** 20}M ${nameOf(options.file)} makes it fit`,
+        );
+      }
+      chips[unit] = backend;
+    }
+    return chips;
+  }
+
+  /**
    * Gives a drive to a device.
    *
    * @param where The device's option, for messages.

@@ -29,6 +29,7 @@ import { AddressError, HookError, OptionError } from "./errors.ts";
 import type { ExpectDriver } from "./expect.ts";
 import { failureReport } from "./failure_report.ts";
 import { readFile } from "./files.ts";
+import { flashBoot } from "./flash_chips.ts";
 import { HartView } from "./hart_view.ts";
 import type { ImageFile, LoadPiece } from "./image.ts";
 import { MemoryView } from "./memory_view.ts";
@@ -212,7 +213,9 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     }
 
     const range = { name: "RAM", address: definition.ramBase, size: memorySize };
+    this.#peripherals = planPeripherals(options, definition);
     const plan = planBoot({
+      ...flashBoot(definition.flash, this.#peripherals),
       xlen: cpu.xlen,
       harts: smp,
       memory: range,
@@ -249,7 +252,6 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     };
     this.watchpoints = new Watchpoints(this.#bus.ram, this.#harts);
     this.console = new Console();
-    this.#peripherals = planPeripherals(options, definition.virtioTransports);
     this.#built = definition.build({
       bus: this.#bus,
       harts: this.#harts,
@@ -300,6 +302,9 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     this.#bus.onWatchedWrite = (offset, length) => {
       reservations.written(offset, length);
       invalidateCode(this.#executors, this.#bus.ram, offset, length);
+    };
+    this.#bus.onCodeChange = (physical, length) => {
+      for (const executor of this.#executors) executor.reread(physical, length);
     };
     this.#bus.onForeignWrite = (offset, length) => reservations.writtenFromOutside(offset, length);
     this.#scheduler = new Scheduler(this.#harts, this.#count, quantum, reservations);

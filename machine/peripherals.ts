@@ -1,5 +1,6 @@
 // Makes the devices that options ask for, and decides which bus each is on, by QEMU's rules.
 
+import type { BlockBackend } from "../devices/block_backend.ts";
 import type { VirtioDevice } from "../devices/virtio/device.ts";
 import type { DeviceOptions, DriveOptions, GlobalProperty } from "./device_options.ts";
 import { DEVICE_MODELS, VIRTIO_MMIO_PROPERTIES, withheldFeatures } from "./device_models.ts";
@@ -14,6 +15,8 @@ export interface Peripherals {
   readonly drives: Drives;
   /** What the real-time clock shows at power-on, nanoseconds since 1970-01-01 UTC. */
   readonly rtcBase: bigint;
+  /** Contents of the flash chips; undefined: those of an empty one. */
+  readonly flash: readonly (BlockBackend | undefined)[];
   /** Whether the virtio transports have the legacy interface. */
   readonly virtioLegacy: boolean;
   /** Devices by the number of their virtio transport. */
@@ -31,6 +34,15 @@ export interface PeripheralOptions {
 
 const VIRTIO_BUS = "virtio-mmio-bus.";
 const TRANSPORT = "virtio-mmio";
+
+/** Flash chips of a board, one after another. */
+export interface FlashChips {
+  /** Physical address of the first. */
+  readonly address: number;
+  readonly count: number;
+  /** Bytes of each. */
+  readonly chipSize: number;
+}
 
 /** A device as a user would write it. */
 function optionText({ driver, ...properties }: DeviceOptions): string {
@@ -85,11 +97,14 @@ function readGlobals(globals: readonly GlobalProperty[]): ReadonlyMap<string, Re
 /**
  * Makes all devices.
  *
- * @param transports How many virtio transports the board has.
+ * @param board How many virtio transports the board has, and which flash chips.
  * @throws {OptionError} In QEMU's words, with the nearest name.
  * @throws {LoadError} If a drive's file cannot be opened.
  */
-export function planPeripherals(options: PeripheralOptions, transports: number): Peripherals {
+export function planPeripherals(
+  options: PeripheralOptions,
+  { virtioTransports: transports, flash }: { readonly virtioTransports: number; readonly flash: FlashChips },
+): Peripherals {
   const globals = readGlobals(options.globals ?? []);
   const legacy = readDeviceProperties("-global", TRANSPORT, VIRTIO_MMIO_PROPERTIES, globals.get(TRANSPORT) ?? {});
   const rtcBase = readRtcBase(options.rtcBase);
@@ -116,7 +131,8 @@ export function planPeripherals(options: PeripheralOptions, transports: number):
     };
     for (const device of options.devices ?? []) add(device, optionText(device));
     for (const { id, where } of drives.with("virtio")) add({ driver: "virtio-blk-device", drive: id }, where);
-    return { drives, rtcBase, virtio: slots.devices, virtioLegacy: legacy.get("force-legacy") === true };
+    const chips = drives.flash(flash.count, flash.chipSize);
+    return { drives, rtcBase, flash: chips, virtio: slots.devices, virtioLegacy: legacy.get("force-legacy") === true };
   } catch (e) {
     drives.close();
     throw e;

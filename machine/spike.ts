@@ -179,6 +179,7 @@ export const spike: Board = {
   ramBase: SPIKE.ram.address,
   resetVector: SPIKE.rom.address,
   virtioTransports: 0,
+  flash: { address: 0, count: 0, chipSize: 0 },
   romSize: SPIKE.rom.size,
   build,
 };

@@ -17,6 +17,7 @@ import {
   memoryNode,
 } from "./board.ts";
 import { cells64 } from "./device_tree.ts";
+import { flashChips } from "./flash_chips.ts";
 import { virtioTransports } from "./virtio_transports.ts";
 
 /** The memory map: physical addresses and lengths in bytes. */
@@ -28,6 +29,7 @@ export const VIRT = {
   plic: { address: 0xc00_0000, size: 0x60_0000, sources: 95, maxPriority: 7 },
   uart: { address: 0x1000_0000, size: 0x100, irq: 10 },
   virtio: { address: 0x1000_1000, size: 0x1000, count: 8, irq: 1 },
+  flash: { address: 0x2000_0000, count: 2, chipSize: 0x200_0000 },
   ram: { address: 0x8000_0000 },
 } as const;
 
@@ -84,6 +86,7 @@ function build({ bus, harts, timeline, console, peripherals, exit, reset }: Boar
   bus.addDevice(VIRT.uart.address, uart);
 
   const plicPath = `/soc/${unit("plic", VIRT.plic)}`;
+  const flash = flashChips(VIRT.flash, bus, peripherals);
   const virtio = virtioTransports(VIRT.virtio, { bus, plic, plicPath, clock: timeline, peripherals });
   const soc: Record<string, DeviceTreeNode> = {
     [unit("test", VIRT.test)]: {
@@ -136,13 +139,14 @@ function build({ bus, harts, timeline, console, peripherals, exit, reset }: Boar
   };
   const syscon = { reference: `/soc/${unit("test", VIRT.test)}` };
   return {
-    devices: [test, rtc, clint, plic, uart, ...virtio.devices],
+    devices: [test, rtc, clint, plic, uart, ...flash.devices, ...virtio.devices],
     interrupts: { path: plicPath, sources: VIRT.plic.sources, line: (source) => plic.line(source) },
     stdoutPath: `/soc/${unit("serial", VIRT.uart)}`,
     receive: () => (uart.read(LINE_STATUS, 1) & DATA_READY) !== 0 ? uart.read(RECEIVER_BUFFER, 1) : undefined,
     deviceTree: {
       properties: { "#address-cells": 2, "#size-cells": 2, "compatible": "riscv-virtio", "model": "riscv-virtio,qemu" },
       children: {
+        ...flash.nodes,
         [unit("memory", VIRT.ram)]: memoryNode(bus.ram.base, bus.ram.size),
         cpus: cpusNode(harts),
         poweroff: { properties: { "compatible": "syscon-poweroff", "regmap": syscon, "offset": 0, "value": 0x5555 } },
@@ -164,6 +168,7 @@ export const virt: Board = {
   ramBase: VIRT.ram.address,
   resetVector: VIRT.rom.address,
   virtioTransports: VIRT.virtio.count,
+  flash: VIRT.flash,
   romSize: VIRT.rom.size,
   build,
 };
