@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { test } from "node:test";
+import { Machine } from "../mod.ts";
 import { parseCommandLine } from "../cli/options.ts";
 import { type Block, blocks, checkTypes, docsPages, page, ROOT, runProgram, SavedProgram } from "./support/pages.ts";
 
@@ -19,6 +20,19 @@ test("the programs of README.md and docs/ have no type errors", () => {
     assert.equal(code, 0, all);
   } finally {
     for (const program of saved) program[Symbol.dispose]();
+  }
+});
+
+test("what the pages call on a machine is there", async () => {
+  const machine = await Machine.create();
+  for (const name of docsPages()) {
+    for (const [path, ...names] of page(name).matchAll(/\bmachine\.(\w+)(?:\.(\w+))?(?=[(.\s`=?])/g)) {
+      let at: any = machine;
+      for (const property of names.filter((one) => one !== undefined)) {
+        assert.ok(property in Object(at), `${name}: ${path}`);
+        at = at[property];
+      }
+    }
   }
 });
 
