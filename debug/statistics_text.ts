@@ -22,7 +22,7 @@ export function statisticsText(instructions: number, s: CompilerStatistics): str
     `entered compiled code ${s.entries} times, went on to another region ${s.links} times, called what was not compiled ` +
     `${s.callsNotCompiled} times`,
     `left it for: end of slice ${exits.slice}, not compiled ${exits.notCompiled}, trap ${exits.trap}, ` +
-    `attention (device, timer, overwritten code) ${exits.attention}, refused assumption ${exits.refused}`,
+    `attention (device, timer, overwritten code) ${exits.attention}, access ${exits.missed}, refused assumption ${exits.refused}`,
     `compiled anew after a wrong assumption ${s.refusals}, dropped as overwritten ${s.dropped}, ` +
     `all dropped (cache full, breakpoints changed) ${s.flushes}`,
   ];

@@ -6,6 +6,10 @@ export const REMAINING = 0, RECORD = 1, PAGE_OFFSET = 2, PC_HIGH = 3;
 export const SITE_PC = 4, SITE_DIRTY = 5;
 /** 1 while compiled code runs, whose registers are in locals. */
 export const IN_REGION = 6;
+/** Number, in its region, of the instruction that compiled code was left at for the interpreter. */
+export const SITE = 7;
+/** Two words for the results of functions that WebAssembly calls. */
+export const RESULT = 8;
 
 /**
  * Counts instructions. Running code counts down `state[REMAINING]`, the instructions that it may still execute including
@@ -16,13 +20,18 @@ export class Count {
    * Words shared with generated code. More than are used: V8 keeps typed arrays of up to 64 bytes on its heap, where their
    * address is no constant.
    */
-  readonly state: Int32Array = new Int32Array(32);
+  readonly state: Int32Array;
   /** Count at the end of the running slice. */
   #end = 0;
   /** Cycles that passed while every hart waited. */
   idle = 0;
   /** Whether the running hart gives up the rest of its turn. */
   yields = false;
+
+  /** `state`: the words to be used, 32 of them. */
+  constructor(state: Int32Array = new Int32Array(32)) {
+    this.state = state;
+  }
 
   /** Instructions begun before the current one. */
   instructions(): number {

@@ -118,13 +118,13 @@ export class Hart {
    * Integer registers: word n of x[n] on RV32, words 2n (low) and 2n+1 on RV64. Longer than that, so that an index of one
    * byte is always inside and V8 needs no bounds check. x0 stays 0; `SINK` takes writes to it.
    */
-  readonly x: Int32Array = new Int32Array(288);
+  readonly x: Int32Array;
   /** Floating-point registers f0 to f31: words 2n (low) and 2n+1. */
-  readonly f: Int32Array = new Int32Array(288);
+  readonly f: Int32Array;
   /** The same as double-precision numbers: f[n] is element n. */
-  readonly doubles: Float64Array = new Float64Array(this.f.buffer);
+  readonly doubles: Float64Array;
   /** The same as single-precision numbers: the one in f[n] is element 2n. */
-  readonly singles: Float32Array = new Float32Array(this.f.buffer);
+  readonly singles: Float32Array;
   /** Words of the plain CSRs: 2·number (low) and 2·number+1. */
   readonly csrs: Int32Array = new Int32Array(2 * 4096);
   /** What exists at each CSR number. */
@@ -210,6 +210,11 @@ export class Hart {
     this.extensions = withImplied(options.extensions);
     this.count = options.count;
     this.memory = options.memory;
+    const { ram } = options.memory;
+    this.x = ram.words(288);
+    this.f = ram.words(288);
+    this.doubles = new Float64Array(this.f.buffer, this.f.byteOffset, 144);
+    this.singles = new Float32Array(this.f.buffer, this.f.byteOffset, 288);
     this.translation = new Translation(this);
     this.mcycle = new HardwareCounter(() => this.count.cycles());
     this.minstret = new HardwareCounter(() => this.executed - this.trapped);

@@ -6,8 +6,9 @@ import { CACHE_BLOCK, CBO_ZERO } from "../isa/zicbo.ts";
 import { checkCacheBlock } from "./cache_blocks.ts";
 import { IN_REGION } from "./counter.ts";
 import { type Hart, SINK } from "./hart.ts";
+import { LINE_SHIFT, WATCH } from "./memory.ts";
 import { READ, WRITE } from "./pmp.ts";
-import { CAUSE, INTERPRET, raise } from "./trap.ts";
+import { CAUSE, Exception, INTERPRET, raise } from "./trap.ts";
 
 /** Bits of an access code beside the number of bytes. */
 export const SIGN_EXTENDS = 16, AMO = 32;
@@ -92,6 +93,50 @@ export class LoadStoreUnit {
     const value = memory.read(physical, size);
     if (memory.fault) this.#fault(amo ? CAUSE.storeAccess : CAUSE.loadAccess, low, high, physical, size);
     return value;
+  }
+
+  /** What `loadPlain` loaded; of 8 bytes the low half, with the high half in HIGH[0]. */
+  value = 0;
+
+  /** Loads from plain RAM; false, with nothing done, if it is not that (`plainOffset`). `code` is as for `load`. */
+  loadPlain(code: number, low: number, high: number): boolean {
+    const size = code & 15, isAmo = (code & AMO) !== 0, { u8 } = this.#hart.memory.ram;
+    const at = isAmo && (low & size - 1) !== 0 ? -1 : this.#plainOffset(size, low, high, isAmo ? WRITE : READ);
+    if (at < 0) return false;
+    let value = 0;
+    for (let k = Math.min(size, 4) - 1; k >= 0; k--) value = value << 8 | u8[at + k]!;
+    if (size === 8) HIGH[0] = u8[at + 4]! | u8[at + 5]! << 8 | u8[at + 6]! << 16 | u8[at + 7]! << 24;
+    if ((code & SIGN_EXTENDS) !== 0) value = size === 1 ? value << 24 >> 24 : value << 16 >> 16;
+    this.value = value;
+    return true;
+  }
+
+  /** Stores to plain RAM; false, with nothing done, if it is not that. */
+  storePlain(code: number, low: number, high: number, value: number, valueHigh: number): boolean {
+    const size = code & 15, at = this.#plainOffset(size, low, high, WRITE), { u8 } = this.#hart.memory.ram;
+    if (at < 0) return false;
+    for (let k = 0; k < size; k++) u8[at + k] = k < 4 ? value >>> 8 * k : valueHigh >>> 8 * (k - 4);
+    return true;
+  }
+
+  /**
+   * Offset in RAM of an access that has nothing about it but its address: no device, nobody to be told, all in one page; -1 if it
+   * has, or would raise an exception. `access` is READ or WRITE.
+   */
+  #plainOffset(size: number, low: number, high: number, access: number): number {
+    const { memory: { ram }, watchpoints } = this.#hart;
+    if (watchpoints !== null || this.#crosses(low, size)) return -1;
+    let physical: number;
+    try {
+      physical = this.#physical(low, high, size, access);
+    } catch (e) {
+      if (e instanceof Exception) return -1;
+      throw e;
+    }
+    const offset = physical - ram.base;
+    if (offset < 0 || offset + size > ram.size) return -1;
+    const marks = ram.lines[offset >>> LINE_SHIFT]! | ram.lines[(offset + size - 1) >>> LINE_SHIFT]!;
+    return (access === WRITE ? marks : marks & WATCH.device) === 0 ? offset : -1;
   }
 
   // Physical address of an access that is watched, and of its part in the next page (-1: it has none).
@@ -196,7 +241,9 @@ export class LoadStoreUnit {
   cacheBlock(operation: number, low: number, high: number): void {
     checkCacheBlock(this.#hart, operation, low, high);
     if (operation !== CBO_ZERO) return;
-    for (let k = 0; k < CACHE_BLOCK; k += 8) this.store(8, (low & -CACHE_BLOCK) + k, high, 0, 0);
+    const start = low & -CACHE_BLOCK, at = this.#plainOffset(CACHE_BLOCK, start, high, WRITE);
+    if (at >= 0) this.#hart.memory.ram.u8.fill(0, at, at + CACHE_BLOCK);
+    else for (let k = 0; k < CACHE_BLOCK; k += 8) this.store(8, start + k, high, 0, 0);
   }
 
   /**

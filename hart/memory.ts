@@ -1,6 +1,20 @@
 // What a hart and its translator see of physical memory: one main RAM with direct views, and everything else behind
 // two functions.
 
+/** Bytes beside RAM for what generated code shares with the rest: registers, look-aside buffers and the like. */
+const SHARED = 16 * 2 ** 20;
+/** Bytes of a page of WebAssembly's memory. */
+const WASM_PAGE = 2 ** 16;
+
+/** Memory that WebAssembly can use, too; null where there is none. */
+function wasmMemory(pages: number): WebAssembly.Memory | null {
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages });
+  } catch {
+    return null;
+  }
+}
+
 /**
  * Main memory. Its bytes can be reached through views of every width; generated code does, so nothing here moves after
  * creation. `lines` has one byte per 64 bytes of RAM, not 0 where a write must be noticed.
@@ -18,18 +32,38 @@ export class Ram {
   readonly f64: Float64Array;
   /** Per 64-byte line: bits of `Watch`. */
   readonly lines: Uint8Array;
+  /** What all of this lies in, as WebAssembly sees it; null where there is no WebAssembly. */
+  readonly memory: WebAssembly.Memory | null;
+  readonly #buffer: ArrayBuffer;
+  #used = 0;
 
   constructor(base: number, size: number) {
     this.base = base;
     this.size = size;
-    const buffer = new ArrayBuffer(size);
-    this.u8 = new Uint8Array(buffer);
-    this.i8 = new Int8Array(buffer);
-    this.u16 = new Uint16Array(buffer);
-    this.i16 = new Int16Array(buffer);
-    this.i32 = new Int32Array(buffer);
-    this.f64 = new Float64Array(buffer);
-    this.lines = new Uint8Array(size >>> LINE_SHIFT);
+    const linesSize = size >>> LINE_SHIFT;
+    const at = Math.ceil((SHARED + linesSize) / WASM_PAGE) * WASM_PAGE, pages = Math.ceil((at + size) / WASM_PAGE);
+    this.memory = wasmMemory(pages);
+    const buffer = this.#buffer = this.memory?.buffer as ArrayBuffer ?? new ArrayBuffer(pages * WASM_PAGE);
+    this.u8 = new Uint8Array(buffer, at, size);
+    this.i8 = new Int8Array(buffer, at, size);
+    this.u16 = new Uint16Array(buffer, at, size / 2);
+    this.i16 = new Int16Array(buffer, at, size / 2);
+    this.i32 = new Int32Array(buffer, at, size / 4);
+    this.f64 = new Float64Array(buffer, at, size / 8);
+    this.lines = new Uint8Array(buffer, SHARED, linesSize);
+  }
+
+  /** Words of their own beside RAM, in the same memory where there is room: for what generated code uses. */
+  words(count: number): Int32Array {
+    const at = this.#used, bytes = Math.ceil(count / 4) * 16;
+    if (at + bytes > SHARED) return new Int32Array(count);
+    this.#used += bytes;
+    return new Int32Array(this.#buffer, at, count);
+  }
+
+  /** Where an array is in the memory that WebAssembly sees; undefined if it is not there. */
+  offsetOf(array: ArrayBufferView): number | undefined {
+    return this.memory !== null && array.buffer === this.#buffer ? array.byteOffset : undefined;
   }
 }
 

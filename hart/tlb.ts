@@ -65,8 +65,8 @@ export class TranslationBuffers {
   readonly #ram: Ram;
   readonly #wide: boolean;
   /** Pages of RAM that can be read, and those that can be written. */
-  readonly loads: Int32Array = new Int32Array(3 * TLB_LEVEL_WORDS);
-  readonly stores: Int32Array = new Int32Array(3 * TLB_LEVEL_WORDS);
+  readonly loads: Int32Array;
+  readonly stores: Int32Array;
   /** Indices of the entries that were filled since everything was forgotten, in either buffer. */
   #filled: number[] = [];
   /** Those among them that are pages of user mode seen by supervisor mode. */
@@ -85,6 +85,8 @@ export class TranslationBuffers {
   constructor(ram: Ram, xlen: 32 | 64) {
     this.#ram = ram;
     this.#wide = xlen === 64;
+    this.loads = ram.words(3 * TLB_LEVEL_WORDS);
+    this.stores = ram.words(3 * TLB_LEVEL_WORDS);
     this.#clear();
   }
 

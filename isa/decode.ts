@@ -24,6 +24,9 @@ export function isCompressed(halfword: number): boolean {
   return (halfword & 3) !== 3;
 }
 
+/** So many encodings are remembered. */
+const MOST_KNOWN = 1 << 17;
+
 /** Decodes for one register width and set of extensions. */
 export class Decoder {
   /** 32 or 64. */
@@ -35,6 +38,8 @@ export class Decoder {
   /** The instructions that exist here, by bits 6:2 (32-bit) or by quadrant and funct3 (16-bit). */
   #words: Instruction[][] = Array.from({ length: 32 }, () => []);
   #halfwords: Instruction[][] = Array.from({ length: 32 }, () => []);
+  /** What was decoded before, by its bits. */
+  readonly #known = new Map<number, Decoded | null>();
 
   constructor(xlen: Xlen, extensions: ReadonlySet<Extension>) {
     this.xlen = xlen;
@@ -60,8 +65,16 @@ export class Decoder {
    * an extension that is off. The upper half is ignored where the lower one is a compressed instruction.
    */
   decode(word: number): Decoded | null {
-    const compressed = isCompressed(word);
-    const bits = compressed ? word & 0xffff : word >>> 0;
+    const compressed = isCompressed(word), bits = compressed ? word & 0xffff : word >>> 0;
+    let decoded = this.#known.get(bits);
+    if (decoded === undefined) {
+      if (this.#known.size === MOST_KNOWN) this.#known.clear();
+      this.#known.set(bits, decoded = this.#decode(bits, compressed));
+    }
+    return decoded;
+  }
+
+  #decode(bits: number, compressed: boolean): Decoded | null {
     const bucket = compressed ? this.#halfwords[(bits >>> 13) << 2 | (bits & 3)]! : this.#words[(bits >>> 2) & 31]!;
     for (const encoded of bucket) {
       const { mask, match, length } = encoded.encoding;

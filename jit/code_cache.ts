@@ -5,7 +5,6 @@ import { type Count, REMAINING } from "../hart/counter.ts";
 import type { HookChange } from "./code_hooks.ts";
 import type { CodeIndex } from "./code_index.ts";
 import type { Assumption } from "./facts.ts";
-import { MemoryAccess } from "./memory_access.ts";
 import {
   type CodeSource,
   physicalAddress,
@@ -15,7 +14,7 @@ import {
   type RegionLimits,
   type RegisterSet,
 } from "./region.ts";
-import { RegionEmitter, type RegionEmitterOptions, type RegionText } from "./region_emitter.ts";
+import type { Translated, Translator } from "./translator.ts";
 
 /** Settings of the compiler, as `-accel jit,…` gives them. */
 export interface CompilerOptions {
@@ -29,13 +28,15 @@ export interface CompilerOptions {
   readonly callDepth: number;
   /** Most guest instructions in the cache; beyond it, everything is dropped and compiled anew as it becomes hot. */
   readonly cacheInstructions: number;
+  /** What is compiled to: WebAssembly where that can be, or JavaScript only. */
+  readonly target: "webassembly" | "javascript";
 }
 
 /** What stands for an address in compiled code: the function to call, now and after every change. */
 export interface Cell {
   /** Low half of the address. */
   readonly pc: number;
-  /** Runs from there; see region_emitter.ts for what it returns. */
+  /** Runs from there; see translator.ts for what it returns. */
   run: (depth: number) => number;
   /** Instructions that must remain for `run` to do anything; Infinity where nothing is compiled. */
   need: number;
@@ -49,6 +50,8 @@ export interface Cell {
   region: CompiledRegion | null;
   /** All that were compiled for the address: it may lie in different physical pages at different times. */
   compiled: readonly CompiledRegion[];
+  /** Its number for WebAssembly; -1 until it has one. */
+  number: number;
 }
 
 /** A region in the cache. */
@@ -56,14 +59,11 @@ export interface CompiledRegion {
   readonly cache: CodeCache;
   readonly cell: Cell;
   readonly region: Region;
-  readonly run: (depth: number) => number;
-  readonly need: number;
+  readonly code: Translated;
   readonly lines: readonly number[];
   readonly reason: CompileReason;
   /** Whether it ends where other regions begin, as a side way does. */
   readonly joins: boolean;
-  /** What was assumed of registers. */
-  readonly assumptions: ReadonlyMap<number, Assumption>;
 }
 
 /** Why a region was compiled. */
@@ -108,15 +108,10 @@ const MOST_REFUSALS = 3;
 /** Most regions for the same virtual address. */
 const MOST_VARIANTS = 8;
 
-/** What generated functions are made with. */
-export type MakeFunction = (text: string, cells: readonly Cell[]) => (depth: number) => number;
-
 /** What a cache is for. */
 export interface CodeCacheOptions extends CodeSource {
   readonly index: CodeIndex;
   readonly count: Count;
-  /** The integer registers. */
-  readonly x: Int32Array;
   /** High half of all addresses. */
   readonly high: number;
   /** Whether addresses are physical. */
@@ -127,8 +122,10 @@ export interface CodeCacheOptions extends CodeSource {
 export class CodeCache {
   /** Direct-mapped look-up of cells by address, used by generated code. */
   readonly table: Cell[];
-  /** Makes functions; to be set before anything is compiled. */
-  make: MakeFunction = () => () => 1;
+  /** What compiles regions: the first that can. To be set before anything is compiled. */
+  translators: readonly Translator[] = [];
+  /** Runs a region and those that follow it, if a translator can do that faster: see `WasmTranslator`. */
+  dispatch: ((depth: number) => number) | undefined;
   /** Called when a region was compiled or dropped, with the physical address of its entry. */
   onChange: (physical: number, compiled: boolean) => void = () => {};
   readonly #parts: CodeCacheOptions;
@@ -136,7 +133,6 @@ export class CodeCache {
   /** How often the region of an address was dropped, and at which count of instructions lately. */
   readonly #drops = new Map<number, { times: number; last: number }>();
   readonly #builder: RegionBuilder;
-  readonly #facts: MemoryAccess;
   readonly #none: Cell;
   /** Cells whose regions run since the page tables changed. */
   readonly #active = new Set<Cell>();
@@ -145,8 +141,7 @@ export class CodeCache {
 
   constructor(parts: CodeCacheOptions) {
     this.#parts = parts;
-    const { options } = parts.index, { base, size } = parts.memory.ram;
-    this.#facts = new MemoryAccess(base, size, parts.decoder.xlen);
+    const { options } = parts.index;
     const limits: RegionLimits = { instructions: options.regionInstructions, blocks: options.regionBlocks };
     this.#builder = new RegionBuilder(parts, limits);
     this.#none = newCell(1);
@@ -174,7 +169,9 @@ export class CodeCache {
   /** The cell of an address that generated code did not find in the table. */
   lookUp(pc: number): Cell {
     if (this.#cells.size - this.#compiled >= MOST_IDLE_CELLS) this.#forgetIdleCells();
-    return this.table[pc >>> 1 & 4095] = this.cell(pc);
+    const cell = this.table[pc >>> 1 & 4095] = this.cell(pc);
+    for (const translator of this.translators) translator.found(cell);
+    return cell;
   }
 
   /** The cell of an address, with its region if there is one for the page that the address leads to now. */
@@ -193,17 +190,24 @@ export class CodeCache {
       for (const [page, physical] of compiled.region.pages) if (pageOf(page, high) !== physical) good = false;
       if (!good) continue;
       cell.region = compiled;
-      cell.run = compiled.run;
-      cell.need = compiled.need;
+      cell.run = compiled.code.run;
+      cell.need = compiled.code.need;
+      this.#ready(cell);
       if (this.#parts.access === "translated") this.#active.add(cell);
       return true;
     }
     return false;
   }
 
+  /** Says that a cell's region changed. */
+  #ready(cell: Cell): void {
+    for (const translator of this.translators) translator.ready(cell);
+  }
+
   #deactivate(cell: Cell): void {
     const { count, index } = this.#parts;
     cell.region = null;
+    this.#ready(cell);
     cell.need = Infinity;
     cell.run = (depth) => {
       if (cell.compiled.length > 0 && this.#activate(cell)) {
@@ -233,56 +237,30 @@ export class CodeCache {
     this.#active.clear();
   }
 
-  #look({ region, reason, assumptions }: Omit<Compilation, "drops" | "text">): Compilation {
-    const drops = this.#drops.get(region.entry.pc)?.times ?? 0, assume = (n: number) => assumptions.get(n);
-    const text: Compilation["text"] = (comment) => this.#emit(region, { assume, ...(comment && { comment }) }).text;
-    return { region, reason, drops, assumptions, text };
+  #look(region: Region, code: Translated, reason: CompileReason | null): Compilation {
+    const drops = this.#drops.get(region.entry.pc)?.times ?? 0;
+    return { region, reason, drops, assumptions: code.assumptions, text: (comment) => code.text(comment) };
   }
 
   /** The regions in the cache, in the order of their entries. */
   compilations(): Compilation[] {
     const regions = [...this.#cells.values()].flatMap(({ compiled }) => compiled);
     regions.sort((a, b) => (a.cell.pc >>> 0) - (b.cell.pc >>> 0));
-    return regions.map((region) => this.#look(region));
+    return regions.map(({ region, code, reason }) => this.#look(region, code, reason));
   }
 
   /** The region that would be compiled now at an address; null if that cannot be. */
   proposal(pc: number): Compilation | null {
-    const region = this.#builder.build(pc, this.#parts.high), assumptions = new Map<number, Assumption>();
-    if (region === null) return null;
-    this.#emit(region, { assume: this.#assume(0, assumptions) });
-    return this.#look({ region, reason: null, assumptions });
+    const region = this.#builder.build(pc, this.#parts.high);
+    return region === null ? null : this.#look(region, this.#translate(region, 0), null);
   }
 
-  #emit(region: Region, more: Pick<RegionEmitterOptions, "assume" | "comment">): RegionText {
-    const { decoder, memory, access } = this.#parts, { base, size } = memory.ram;
-    return new RegionEmitter(region, {
-      xlen: decoder.xlen,
-      compressed: decoder.compressed,
-      ramBase: base,
-      ramSize: size,
-      memory: access,
-      ...more,
-    }).build();
-  }
-
-  /** How the value of a register is now. */
-  #observe(n: number): Assumption | undefined {
-    const { decoder, access, x } = this.#parts;
-    if (decoder.xlen === 32) return undefined;
-    const low = x[2 * n]!, high = x[2 * n + 1]!;
-    if (high === low >> 31) return "signed";
-    if (high !== 0) return undefined;
-    return access === "bare" && this.#facts.isInside(low) ? "memory" : "zero";
-  }
-
-  /** Assumes of registers what holds now, except of those of a set, and notes it. */
-  #assume(unassumed: RegisterSet, assumptions: Map<number, Assumption>): (n: number) => Assumption | undefined {
-    return (n) => {
-      const assumption = (unassumed & 1 << n) === 0 ? this.#observe(n) : undefined;
-      if (assumption !== undefined) assumptions.set(n, assumption);
-      return assumption;
-    };
+  #translate(region: Region, unassumed: RegisterSet): Translated {
+    for (const translator of this.translators) {
+      const code = translator.translate(region, unassumed);
+      if (code !== null) return code;
+    }
+    throw new Error("nothing compiles this region");
   }
 
   /**
@@ -291,12 +269,10 @@ export class CodeCache {
    */
   refused(cell: Cell): void {
     const before = cell.region;
-    if (before === null || before.assumptions.size === 0) return;
+    if (before === null || before.code.assumptions.size === 0) return;
     cell.refusals++;
     this.#parts.index.statistics.refusals++;
-    for (let n = 1; n < 32; n++) {
-      if (before.assumptions.has(n) && this.#observe(n) !== before.assumptions.get(n)) cell.unassumed |= 1 << n;
-    }
+    cell.unassumed |= before.code.wrong();
     if (cell.refusals >= MOST_REFUSALS) cell.unassumed = -1;
     this.#remove(before);
     this.compile(cell.pc, "refused", before.joins);
@@ -308,7 +284,7 @@ export class CodeCache {
     const { index } = this.#parts, start = index.stopwatch();
     const made = this.#compile(pc, reason, joins);
     index.statistics.milliseconds += index.stopwatch() - start;
-    if (made !== null) index.onCompile(this.#look(made));
+    if (made !== null) index.onCompile(this.#look(made.region, made.code, made.reason));
   }
 
   #compile(pc: number, reason: CompileReason, joins: boolean): CompiledRegion | null {
@@ -316,12 +292,9 @@ export class CodeCache {
     const region = this.#builder.build(pc, high, joins ? (to) => this.#cells.get(to)?.region != null : undefined);
     if (region === null) return null;
     index.reserve(region.size);
-    const cell = this.cell(pc), assumptions = new Map<number, Assumption>();
-    const { text, cells, need } = this.#emit(region, { assume: this.#assume(cell.unassumed, assumptions) });
-    const run = this.make(text, cells.map((to) => this.cell(to)));
-    this.#showExit(run);
-    const lines = index.linesOf(region);
-    const compiled: CompiledRegion = { cache: this, cell, region, run, need, lines, reason, joins, assumptions };
+    for (const translator of this.translators) if (translator.isFull()) index.flush();
+    const cell = this.cell(pc), code = this.#translate(region, cell.unassumed), lines = index.linesOf(region);
+    const compiled: CompiledRegion = { cache: this, cell, region, code, lines, reason, joins };
     if (cell.compiled.length >= MOST_VARIANTS) this.#remove(cell.compiled.at(-1)!);
     cell.compiled = [compiled, ...cell.compiled];
     index.add(compiled);
@@ -329,20 +302,9 @@ export class CodeCache {
     this.#activate(cell);
     statistics.regions++;
     statistics.instructions += region.size;
-    statistics.textLength += text.length;
+    statistics.textLength += code.length;
     this.onChange(physicalAddress(region, pc), true);
     return compiled;
-  }
-
-  /**
-   * Takes the rare exit a few times, with no instructions left: V8 needs to have seen it, or it would throw away the optimised
-   * function when that exit is taken for the first time.
-   */
-  #showExit(run: (depth: number) => number): void {
-    const { state } = this.#parts.count, remaining = state[REMAINING]!;
-    state[REMAINING] = 0;
-    for (let k = 0; k < 12; k++) run(0);
-    state[REMAINING] = remaining;
   }
 
   /** Whether the code at an address is overwritten too often to be worth compiling. */
@@ -386,7 +348,7 @@ export class CodeCache {
     if (cell.region === compiled) {
       this.#active.delete(cell);
       this.#deactivate(cell);
-    }
+    } else this.#ready(cell);
     this.onChange(physicalAddress(region, cell.pc), false);
   }
 
@@ -397,9 +359,20 @@ export class CodeCache {
     this.#cells.clear();
     this.#drops.clear();
     this.table.fill(this.#none);
+    for (const translator of this.translators) translator.clear();
   }
 }
 
 function newCell(pc: number): Cell {
-  return { pc, run: () => pc, need: Infinity, calls: 0, unassumed: 0, refusals: 0, region: null, compiled: [] };
+  return {
+    pc,
+    run: () => pc,
+    need: Infinity,
+    calls: 0,
+    unassumed: 0,
+    refusals: 0,
+    region: null,
+    compiled: [],
+    number: -1,
+  };
 }

@@ -3,7 +3,17 @@
 import { Decoder } from "../isa/decode.ts";
 import { HIGH } from "../isa/pair.ts";
 import { INSTRUCTIONS } from "../isa/table.ts";
-import { IN_REGION, PAGE_OFFSET, PC_HIGH, RECORD, REMAINING, SITE_DIRTY, SITE_PC } from "../hart/counter.ts";
+import {
+  IN_REGION,
+  PAGE_OFFSET,
+  PC_HIGH,
+  RECORD,
+  REMAINING,
+  RESULT,
+  SITE,
+  SITE_DIRTY,
+  SITE_PC,
+} from "../hart/counter.ts";
 import { multiplyAdd } from "../hart/double_operations.ts";
 import { FloatUnit } from "../hart/float_unit.ts";
 import type { Hart } from "../hart/hart.ts";
@@ -14,10 +24,11 @@ import { LargePages, tlbBase, TranslationBuffers } from "../hart/tlb.ts";
 import { CAUSE, Exception, INTERPRET, raise } from "../hart/trap.ts";
 import { type BreakpointAddress, Breakpoints } from "./breakpoints.ts";
 import { type CodeHooks, HALTED, type HookChange, type HookedExecutor } from "./code_hooks.ts";
-import type { Cell, Compilation, CompilerOptions } from "./code_cache.ts";
+import type { Cell, CodeCache, Compilation, CompilerOptions } from "./code_cache.ts";
 import { CodeIndex } from "./code_index.ts";
 import { CodeSpace, physicalPage } from "./code_space.ts";
-import { ELSEWHERE, SHORT_INSTRUCTION } from "./region_emitter.ts";
+import { ELSEWHERE, type RegionText, SHORT_INSTRUCTION } from "./region_emitter.ts";
+import { accessFunctions } from "./called_access.ts";
 import { BREAKPOINT, COMPILED, CROSSING, DecodeCache, FIRST_OPERATION, ILLEGAL, PAGE_END } from "./decode_cache.ts";
 import {
   handlerText,
@@ -30,6 +41,9 @@ import {
 import * as library from "./library.ts";
 import { train } from "./training.ts";
 import * as pureLibrary from "./pure_library.ts";
+import { JavaScriptTranslator } from "./javascript_translator.ts";
+import { WasmImports } from "./wasm_imports.ts";
+import { makeWasmTables, type WasmParts, type WasmTables, WasmTranslator } from "./wasm_translator.ts";
 
 /** Entries of the table from virtual page to records. */
 const PAGE_TABLE = 1024;
@@ -42,6 +56,9 @@ const MOST_SPACES = 64;
 
 /** Thrown by slow paths of compiled code when the executor must look at something after the instruction. */
 const LEAVE = new Error("leave compiled code");
+
+/** Thrown by accesses of compiled code that the interpreter must make. */
+const MISSED = new Error("missed access");
 
 /** Thrown by the handler of a breakpoint. */
 const BREAKPOINT_REACHED = new Error("breakpoint");
@@ -76,6 +93,13 @@ export class Executor implements HookedExecutor {
   #heat: Uint16Array;
   #callDepth = 0;
   readonly #breakpoints: Breakpoints;
+  /** Compiled code was left before an access that the interpreter must make. */
+  #missed = false;
+  /** What a function that compiled code called has thrown, and is no exception of the guest. */
+  #failure: { readonly error: unknown } | null = null;
+  readonly #wasmImports: WasmImports;
+  /** Tables of spaces that are no more. */
+  readonly #wasmTables: WasmTables[] = [];
   #passBreakpoint = false;
   #passLow = 0;
   #environment: Record<string, unknown>;
@@ -160,8 +184,15 @@ export class Executor implements HookedExecutor {
       slowLoad: this.#slowLoad,
       slowStore: this.#slowStore,
       caught: (e: unknown) => this.#caught(e),
+      missedLoad: this.#missedLoad,
+      missedStore: this.#missedStore,
+      MISSED,
     };
     this.#callDepth = options?.callDepth ?? 0;
+    this.#wasmImports = new WasmImports(hart, unit, (error) => {
+      this.#missed = true;
+      if (error !== null) this.#failure = { error };
+    });
     for (let operation = 0; operation < FIRST_OPERATION + OPERATION_FORMS.length; operation++) {
       this.#handlers.push(this.#lazy(operation));
     }
@@ -184,13 +215,20 @@ export class Executor implements HookedExecutor {
   }
 
   /** Makes a function of generated text, with the environment and the cells it calls as constants in its scope. */
-  #compile(text: string, cells: readonly Cell[] = [], environment = this.#environment): unknown {
+  #compile(
+    text: string,
+    cells: readonly Cell[] = [],
+    sites: readonly number[] = [],
+    environment = this.#environment,
+  ): unknown {
     const names = Object.keys(environment).join(", "), own = cells.map((_, k) => `c${k}`).join(", ");
+    // In parentheses, so that V8 compiles it at once in place of looking through it first.
     return new Function(
       "environment",
       "cells",
-      `"use strict"; const { ${names} } = environment, [${own}] = cells;\nreturn ${text};`,
-    )(environment, cells);
+      "SITES",
+      `"use strict"; const { ${names} } = environment, [${own}] = cells;\nreturn (${text});`,
+    )(environment, cells, new Int32Array(sites));
   }
 
   /** A handler that is generated when it is first needed. */
@@ -391,38 +429,100 @@ export class Executor implements HookedExecutor {
     let space = this.#spaces.get(key);
     if (space === undefined) {
       if (this.#spaces.size >= MOST_SPACES) {
-        this.code.flush();
-        for (const { cache } of this.#spaces.values()) this.code.caches.delete(cache);
-        this.#spaces.clear();
+        this.#dropSpaces();
       }
       this.#spaces.set(key, space = this.#makeSpace(high, privilege));
     }
     return space;
   }
 
+  #dropSpaces(): void {
+    this.code!.flush();
+    for (const { cache } of this.#spaces.values()) {
+      this.code!.caches.delete(cache);
+      for (const translator of cache.translators) {
+        if (translator instanceof WasmTranslator) this.#wasmTables.push(translator.tables);
+      }
+    }
+    this.#spaces.clear();
+  }
+
   #makeSpace(high: number, privilege: number): CodeSpace {
     const { hart, cache: { breakpoints } } = this, { buffers } = hart.translation;
+    const memory = this.#isTranslated ? "translated" : "bare", { ram } = hart.memory;
     const space = new CodeSpace(hart, privilege, high, {
       index: this.code!,
       decoder: this.decoder,
       memory: hart.memory,
       count: hart.count,
-      x: hart.x,
-      access: this.#isTranslated ? "translated" : "bare",
+      access: memory,
       breakpoints,
       hooks: () => this.#hooks,
       wasExecuted: (physical) => this.cache.wasExecuted(physical),
     });
-    const environment = {
+    const { cache } = space, { xlen, compressed } = this.decoder;
+    const loads = TranslationBuffers.part(buffers.loads, privilege);
+    const stores = TranslationBuffers.part(buffers.stores, privilege);
+    const options = { xlen, compressed, ramBase: ram.base, ramSize: ram.size, memory } as const;
+    const cell = (pc: number) => cache.cell(pc);
+    const parts = {
       ...this.#environment,
-      CELLS: space.cache.table,
-      lookUp: (pc: number) => space.cache.lookUp(pc),
-      LOADS: TranslationBuffers.part(buffers.loads, privilege),
-      STORES: TranslationBuffers.part(buffers.stores, privilege),
+      CELLS: cache.table,
+      lookUp: (pc: number) => cache.lookUp(pc),
+      LOADS: loads,
+      STORES: stores,
     };
-    space.cache.make = (text, cells) => this.#compile(text, cells, environment) as (depth: number) => number;
-    space.cache.onChange = (physical, compiled) => this.#codeChanged(physical, compiled);
+    const functions = this.#isTranslated ? this.#compile(accessFunctions(), [], [], parts) as object : {};
+    const environment = { ...parts, ...functions };
+    const make = ({ text, sites }: RegionText, cells: readonly Cell[]) =>
+      this.#compile(text, cells, sites, environment) as (depth: number) => number;
+    const javaScript = new JavaScriptTranslator({ options, count: hart.count, x: hart.x, cell, make });
+    const wasm = this.code!.options.target === "javascript"
+      ? null
+      : this.#wasmTranslator(options, cache, loads, stores);
+    cache.translators = wasm === null ? [javaScript] : [wasm, javaScript];
+    cache.dispatch = wasm?.dispatch;
+    cache.onChange = (physical, compiled) => this.#codeChanged(physical, compiled);
     return space;
+  }
+
+  /** A translator to WebAssembly; null where not all that it needs lies in the memory that WebAssembly sees. */
+  #wasmTranslator(
+    options: WasmParts["options"] extends infer O ? Omit<O, "layout"> : never,
+    cache: CodeCache,
+    loads: Int32Array,
+    stores: Int32Array,
+  ): WasmTranslator | null {
+    const { hart } = this, { ram } = hart.memory, state = ram.offsetOf(this.#state);
+    const tables = this.#wasmTables.pop() ?? makeWasmTables(ram), { ready, lookUp } = tables;
+    const [x, loadsAt, storesAt, readyAt, lookUpAt] = [hart.x, loads, stores, ready, lookUp].map((a) =>
+      ram.offsetOf(a)
+    );
+    const lines = ram.offsetOf(ram.lines), ramAt = ram.offsetOf(ram.u8);
+    if (
+      ram.memory === null || state === undefined || x === undefined || loadsAt === undefined ||
+      storesAt === undefined ||
+      readyAt === undefined || lookUpAt === undefined
+    ) return null;
+    const layout = {
+      x,
+      remaining: state + 4 * REMAINING,
+      result: state + 4 * RESULT,
+      loads: loadsAt,
+      stores: storesAt,
+      lines: lines!,
+      ram: ramAt!,
+      ready: readyAt,
+      lookUp: lookUpAt,
+    };
+    return new WasmTranslator({
+      options: { ...options, layout },
+      memory: ram.memory,
+      tables,
+      resolve: (name) =>
+        name === "called" ? (depth, pc) => cache.find(pc!).run(depth!) : this.#wasmImports.resolve(name),
+      cell: (pc) => cache.cell(pc),
+    });
   }
 
   /** Makes the interpreter look for compiled code at a physical address, or for none. */
@@ -443,7 +543,7 @@ export class Executor implements HookedExecutor {
 
   /** Runs the region that a record leads to, and those that follow it; gives the record where interpretation goes on. */
   #runCompiled(record: number): number {
-    const state = this.#state, code = this.#spaceAt(state[PC_HIGH]!)?.cache;
+    const state = this.#state, code = this.#spaceAt(state[PC_HIGH]!)?.cache, dispatch = code?.dispatch;
     let pc = (state[PAGE_OFFSET]! + 2 * record) | 0;
     if (code === undefined) return this.#executeWord(record, this.#fetch(record));
     const cell = code.find(pc);
@@ -458,9 +558,16 @@ export class Executor implements HookedExecutor {
     for (let next = cell;;) {
       const before = state[REMAINING]!;
       state[IN_REGION] = 1;
-      pc = next.run(this.#callDepth);
+      if (dispatch === undefined) pc = next.run(this.#callDepth);
+      else {
+        state[RESULT] = next.pc;
+        state[RESULT + 2] = 0;
+        pc = dispatch(this.#callDepth);
+        if (state[RESULT + 2] === 0) pc = next.run(this.#callDepth);
+        else statistics.links += state[RESULT + 2]! - 1;
+      }
       state[IN_REGION] = 0;
-      if (pc === ELSEWHERE) break;
+      if (pc === ELSEWHERE || this.#missed) break;
       if (pc === next.pc && state[REMAINING] === before) {
         exits.refused++;
         statistics.executed += count.instructions() - start;
@@ -485,6 +592,22 @@ export class Executor implements HookedExecutor {
       return -1;
     }
     const after = this.enter(pc, state[PC_HIGH]!);
+    if (this.#missed) {
+      this.#missed = false;
+      exits.missed++;
+      const failure = this.#failure;
+      if (failure !== null) {
+        this.#failure = null;
+        state[REMAINING]!--;
+        if (after >= 0) state[RECORD] = after;
+        throw failure.error;
+      }
+      if (after < 0) return after;
+      // Not by the record, which may be that of a region that would miss again.
+      state[RECORD] = after;
+      state[REMAINING]!--;
+      return this.#executeWord(after, this.#fetch(after));
+    }
     if (after >= 0 && this.cache.operation[after] !== COMPILED && ++this.#heat[after]! === this.#options.threshold) {
       code.compile(pc, "exit");
     }
@@ -503,6 +626,36 @@ export class Executor implements HookedExecutor {
     }
     return value;
   };
+
+  /** A load in compiled code, by the look-aside buffers, that they had no entry for. */
+  #missedLoad = (code: number, base: number, baseHigh: number, immediate: number, site: number): number => {
+    const low = base + immediate | 0;
+    if (!this.#unit.loadPlain(code, low, this.hart.xlen === 32 ? 0 : library.sumHigh(base, baseHigh, immediate))) {
+      this.#miss(site);
+    }
+    return this.#unit.value;
+  };
+
+  /** The same for a store. */
+  #missedStore = (
+    code: number,
+    base: number,
+    baseHigh: number,
+    immediate: number,
+    site: number,
+    value: number,
+    valueHigh: number,
+  ): void => {
+    const low = base + immediate | 0, high = this.hart.xlen === 32 ? 0 : library.sumHigh(base, baseHigh, immediate);
+    if (!this.#unit.storePlain(code, low, high, value, valueHigh)) this.#miss(site);
+  };
+
+  /** Leaves compiled code before an instruction, which the interpreter executes. */
+  #miss(site: number): never {
+    this.#state[SITE] = site;
+    this.#missed = true;
+    throw MISSED;
+  }
 
   /** A store in compiled code that is not plainly in RAM, or that somebody must notice. Leaves only after a whole instruction. */
   #slowStore = (

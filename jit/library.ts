@@ -16,6 +16,12 @@ export function countOnes(x: number): number {
   return Math.imul(x, 0x01010101) >>> 24;
 }
 
+/** High half of the sum of a pair and a sign-extended word. */
+export function sumHigh(low: number, high: number, immediate: number): number {
+  const carry = (low >>> 0) + (immediate >>> 0) > 0xffff_ffff ? 1 : 0;
+  return high + (immediate >> 31) + carry | 0;
+}
+
 const SCALE = 2.3283064365386963e-10; // 2^-32
 
 function highOf(a: number, b: number, low: number): number {

@@ -1,7 +1,7 @@
 // How generated code reaches guest memory when addresses are physical: one masked compare decides between a typed array
 // and the hart's slow path.
 
-import type { Call, Load, MemoryType, Store, Value } from "../isa/ir.ts";
+import type { Call, HartCall, Load, MemoryType, Store, Value } from "../isa/ir.ts";
 import { LINE_SHIFT } from "../hart/memory.ts";
 import { sizeOf } from "./emitter.ts";
 import type { Pair } from "./emitter.ts";
@@ -84,7 +84,7 @@ export class MemoryAccess {
   }
 
   /** Whether an address is a register plus a 12-bit immediate that nothing else needs. */
-  protected isOffset(v: Value): boolean {
+  isOffset(v: Value): boolean {
     return v.operation === "add" && v.a!.operation === "x" && v.uses < 2 &&
       (v.b!.operation === "const" || v.b!.operation === "field");
   }
@@ -203,7 +203,7 @@ const UNIT_CALLS = new Set(["loadReserved", "storeConditional", "compareAndSwap"
 const FLOAT_CALLS = new Set(["floatEnabled", "float"]);
 
 /** Positions of the arguments that are as wide as a register: they go as two halves, on RV32 with an upper half of 0. */
-const WORD_ARGUMENTS: Readonly<Record<string, readonly number[]>> = {
+export const WORD_ARGUMENTS: Readonly<Record<string, readonly number[]>> = {
   csr: [2],
   loadReserved: [1],
   storeConditional: [1, 2],
@@ -221,6 +221,10 @@ export function hartCall(emitter: ValueEmitter, s: Call): Expression {
     const word = emitter.narrow(value);
     return WORD_ARGUMENTS[s.name]?.includes(position) ? [word, literal(0)] : [word];
   });
-  const owner = UNIT_CALLS.has(s.name) ? "unit" : FLOAT_CALLS.has(s.name) ? "floats" : "hart";
-  return call(`${owner}.${s.name}`, ...args);
+  return call(`${callOwner(s.name)}.${s.name}`, ...args);
+}
+
+/** The object that a hart function belongs to. */
+export function callOwner(name: HartCall): "unit" | "floats" | "hart" {
+  return UNIT_CALLS.has(name) ? "unit" : FLOAT_CALLS.has(name) ? "floats" : "hart";
 }

@@ -5,7 +5,7 @@
 // all registers are in the register file and the count of instructions is exact.
 
 import type { Branch, Call, JumpTo, Leave, Load, Statement, Store, Value } from "../isa/ir.ts";
-import { REMAINING, SITE_DIRTY, SITE_PC } from "../hart/counter.ts";
+import { REMAINING, SITE, SITE_DIRTY, SITE_PC } from "../hart/counter.ts";
 import { READY_STATE, UNKNOWN_STATE } from "../hart/float_unit.ts";
 import { Emitter, type Pair, sizeOf } from "./emitter.ts";
 import { type Expression, inside, isSimple, literal, literalValue, primary, SHIFT, shift, ZERO } from "./expression.ts";
@@ -21,8 +21,8 @@ import {
   withoutShrinkingRooms,
 } from "./facts.ts";
 import { FLOAT_STATE, FLOAT_VARIABLES, floatPath, type FloatPlaces, IS_ENABLED, isNearest } from "./float_paths.ts";
+import { accessFunction } from "./called_access.ts";
 import { accessCode, hartCall, MemoryAccess } from "./memory_access.ts";
-import { TranslatedAccess } from "./translated_access.ts";
 import { type Block, computedRegisters, type Region, type RegionInstruction, type RegisterSet } from "./region.ts";
 
 /** Returned by compiled code when the hart's pc says where to go on. */
@@ -56,6 +56,11 @@ export interface RegionText {
   readonly text: string;
   /** Low halves of the addresses whose cells it calls, in the order of their names `c0`, `c1` … */
   readonly cells: readonly number[];
+  /**
+   * Three words for each instruction at which the function may be left for the interpreter: address, registers that are in
+   * locals only, what must be added to the count.
+   */
+  readonly sites: readonly number[];
   /** Least number of instructions that must remain for it to do anything. */
   readonly need: number;
 }
@@ -84,6 +89,9 @@ export class RegionEmitter extends Emitter {
   readonly #region: Region;
   readonly #options: RegionEmitterOptions;
   readonly #memory: MemoryAccess;
+  /** Whether memory is accessed by calls of functions. */
+  readonly #calls: boolean;
+  readonly #sites: number[] = [];
   readonly #cells = new Map<number, string>();
   /** Facts at the start of each block. */
   #factsIn = new Map<Block, Facts>();
@@ -104,6 +112,8 @@ export class RegionEmitter extends Emitter {
   #ahead = 0;
   #mayStop = false;
   #slowPaths = false;
+  /** Whether a function that does an access may leave the region. */
+  #misses = false;
   /** Whether mstatus.FS is known to be Dirty where the emitter is. */
   #floatDirty = false;
   /** Accesses go the slow way, since a fast one has been tried. */
@@ -120,8 +130,8 @@ export class RegionEmitter extends Emitter {
     super(options.xlen);
     this.#region = region;
     this.#options = options;
-    const Access = options.memory === "bare" ? MemoryAccess : TranslatedAccess;
-    this.#memory = new Access(options.ramBase, options.ramSize, options.xlen);
+    this.#memory = new MemoryAccess(options.ramBase, options.ramSize, options.xlen);
+    this.#calls = options.memory === "translated";
     this.#floats = region.blocks.some(({ instructions }) =>
       instructions.some(({ statements }) => statements.some((s) => s.kind === "call" && s.name === "floatEnabled"))
     );
@@ -235,7 +245,8 @@ export class RegionEmitter extends Emitter {
       sameSources: rs1 === rs2,
     };
     this.begin();
-    const path = floatPath(instruction.name, statements, this, this.#memory, places);
+    const isAccess = statements.some(({ kind }) => kind === "load" || kind === "store");
+    const path = this.#calls && isAccess ? null : floatPath(instruction.name, statements, this, this.#memory, places);
     if (path === null) {
       this.#floatMeaning(statements);
       return;
@@ -300,7 +311,38 @@ export class RegionEmitter extends Emitter {
     return accessCode(s.memory, s.access === "amo") + (this.#instruction.length === 2 ? SHORT_INSTRUCTION : 0);
   }
 
+  /** The arguments of a function that does an access: address and site. */
+  #addressArguments(v: Value): string {
+    const site = this.#sites.length / 3;
+    this.#written(this.#dirty, this.#facts);
+    this.#sites.push(this.#instruction.pc, this.#dirty, this.#ahead);
+    this.#misses = true;
+    let immediate = 0;
+    if (this.#memory.isOffset(v) && v.b!.operation === "const") immediate = v.b!.low, v = v.a!;
+    if (this.xlen === 32) return `${this.narrow(v).text}, 0, ${immediate}, ${site}`;
+    const { low, high } = this.wide(v);
+    return `${low.text}, ${high.text}, ${immediate}, ${site}`;
+  }
+
+  #loadByCall(s: Load): void {
+    const low = this.temp(
+      primary(`${accessFunction("load", s.memory, s.access === "amo")}(${this.#addressArguments(s.address)})`),
+    );
+    if (s.memory !== "i64") this.define(s.temp, low);
+    else this.define(s.temp, { low, high: this.temp(primary("HIGH[0]")), signExtended: false, zeroExtended: false });
+  }
+
+  #storeByCall(s: Store): void {
+    const address = this.#addressArguments(s.address), name = accessFunction("store", s.memory, s.access === "amo");
+    if (s.memory !== "i64") this.line(`${name}(${address}, ${this.narrow(s.value).text});`);
+    else {
+      const { low, high } = this.wide(s.value);
+      this.line(`${name}(${address}, ${low.text}, ${high.text});`);
+    }
+  }
+
   protected load(s: Load): void {
+    if (this.#calls) return this.#loadByCall(s);
     this.#slowPaths = true;
     const address = this.#memory.address(this, s.address);
     const low = this.fresh(), high = s.memory === "i64" ? this.fresh() : null;
@@ -322,6 +364,7 @@ export class RegionEmitter extends Emitter {
   }
 
   protected store(s: Store): void {
+    if (this.#calls) return this.#storeByCall(s);
     this.#slowPaths = true;
     const address = this.#memory.address(this, s.address);
     const pair = s.memory === "i64" ? this.wide(s.value) : null;
@@ -680,7 +723,8 @@ export class RegionEmitter extends Emitter {
   build(): RegionText {
     const { entry, registers } = this.#region;
     this.#solveFacts();
-    this.#slowPaths = false;
+    this.#slowPaths = this.#misses = false;
+    this.#sites.length = 0;
     this.#highForms.fill(SIGN | ZEROES);
     this.#loads(entry.liveIn);
     this.#loadFloats();
@@ -701,19 +745,32 @@ export class RegionEmitter extends Emitter {
     const lines = [
       `function region_${hex(entry.pc)}(d) {`,
       `let ${declared.join(", ")};`,
-      ...(this.#slowPaths ? ["try {"] : []),
+      ...(this.#slowPaths || this.#misses ? ["try {"] : []),
       `EXIT: {`,
       ...body.slice(0, loads),
       `if (n < ${entry.stretch}) { e = ${entry.pc}; m = ${this.#unchanged()}; break EXIT; }`,
       ...(this.#assumed.size > 0 ? [`if ((${this.#guard(this.#assumed)}) !== 0) ${this.#rareExit(entry.pc, 0)}`] : []),
       ...body.slice(loads),
       `}`,
-      ...(this.#slowPaths ? [`} catch (error) { thrown = error; m = ${S(SITE_DIRTY)}; n = ${S(REMAINING)}; }`] : []),
+      ...this.#catches(),
       ...this.#sharedExit(),
       `}`,
     ];
     if (this.#cells.size === 0) this.#cell(entry.pc);
-    return { text: indent(lines), cells: [...this.#cells.keys()], need: entry.stretch };
+    return { text: indent(lines), cells: [...this.#cells.keys()], sites: this.#sites, need: entry.stretch };
+  }
+
+  /** What becomes of an exception: the shared exit finds it, or the address to go on from. */
+  #catches(): string[] {
+    if (!this.#slowPaths && !this.#misses) return [];
+    const slow = `thrown = error; m = ${S(SITE_DIRTY)}; n = ${S(REMAINING)};`;
+    if (!this.#misses) return [`} catch (error) { ${slow} }`];
+    return [
+      `} catch (error) {`,
+      `if (error === MISSED) { r = 3 * ${S(SITE)}; e = SITES[r]; m = SITES[r + 1]; n = n + SITES[r + 2] | 0; }`,
+      `else { ${slow} }`,
+      `}`,
+    ];
   }
 
   /** Registers that may be in locals only, somewhere in the region. */
@@ -745,7 +802,7 @@ export class RegionEmitter extends Emitter {
           : `if (m & ${1 << n}) { X[${2 * n}] = x${n}; X[${2 * n + 1}] = ${this.#highForm(n)}; }`
       ),
       `${S(REMAINING)} = n;`,
-      ...(this.#slowPaths ? [`if (thrown !== null) return caught(thrown);`] : []),
+      ...(this.#slowPaths || this.#misses ? [`if (thrown !== null) return caught(thrown);`] : []),
       `return e;`,
     ];
   }

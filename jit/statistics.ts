@@ -16,6 +16,8 @@ export interface CompiledExits {
   trap: number;
   /** Something had to be looked at after an instruction: a device, a timer, an overwritten region, a jump over 4 GiB. */
   attention: number;
+  /** An access by virtual address to something else than plain RAM: a device, a page that is not there, watched memory. */
+  missed: number;
   /** A region did nothing: what it assumes of a register's value does not hold, or it starts with a jump that will trap. */
   refused: number;
 }
@@ -62,7 +64,7 @@ export function noStatistics(): CompilerStatistics {
     entries: 0,
     links: 0,
     callsNotCompiled: 0,
-    exits: { slice: 0, notCompiled: 0, trap: 0, attention: 0, refused: 0 },
+    exits: { slice: 0, notCompiled: 0, trap: 0, attention: 0, missed: 0, refused: 0 },
     dropped: 0,
     refusals: 0,
     flushes: 0,

@@ -3,7 +3,7 @@
 
 import type { Value } from "../isa/ir.ts";
 import { TLB_LEVEL_WORDS, TLB_WORDS } from "../hart/tlb.ts";
-import { add, type Expression, isSimple, literal } from "./expression.ts";
+import { add, call, type Expression, isSimple, literal } from "./expression.ts";
 import { type Address, MemoryAccess, type ValueEmitter } from "./memory_access.ts";
 
 /** Bits that take an address to the first word of its entry: address bits 12 and up, times `TLB_WORDS`. */
@@ -34,7 +34,7 @@ export class TranslatedAccess extends MemoryAccess {
     if (this.isOffset(v)) {
       const a = emitter.wide(v.a!), immediate = emitter.wide(v.b!), base = name(a.low), high = name(a.high);
       const low = emitter.temp(add(base, immediate.low));
-      return { offset: emitter.fresh(), high, low, fullHigh: this.highOfSum(base, high, immediate) };
+      return { offset: emitter.fresh(), high, low, fullHigh: call("sumHigh", base, high, immediate.low) };
     }
     const pair = emitter.wide(v), low = name(pair.low), high = name(pair.high);
     return { offset: emitter.fresh(), high, low, fullHigh: high };

@@ -22,7 +22,7 @@ export const ACCELERATORS: Readonly<Record<Accelerator["name"], string>> = {
 
 /** A setting of the compiler that is a whole number. */
 export interface CompilerSetting {
-  readonly option: keyof CompilerOptions;
+  readonly option: keyof Omit<CompilerOptions, "target">;
   readonly least: number;
   readonly most: number;
   /** Found by sweeping; see bench/README.md. */
@@ -38,8 +38,12 @@ export const COMPILER_SETTINGS: Readonly<Record<string, CompilerSetting>> = {
   cache: { option: "cacheInstructions", least: 1000, most: 10_000_000, usual: 200_000 },
 };
 
+/** What code can be compiled to. */
+const TARGETS: readonly CompilerOptions["target"][] = ["webassembly", "javascript"];
+
 /**
- * Reads an `-accel` text: `interpreter`, or `jit` with the properties of `COMPILER_SETTINGS` and `stats=on|off`.
+ * Reads an `-accel` text: `interpreter`, or `jit` with the properties of `COMPILER_SETTINGS`, `target=webassembly|javascript` and
+ * `stats=on|off`.
  *
  * @throws {OptionError} Naming the nearest accelerator or property.
  */
@@ -48,11 +52,11 @@ export function parseAccel(text: string): Accelerator {
   if (name !== "interpreter" && name !== "jit") {
     throw new OptionError(`-accel ${name}: no such accelerator${nearest(name, Object.keys(ACCELERATORS))}`);
   }
-  const known = name === "jit" ? [...Object.keys(COMPILER_SETTINGS), "stats"] : [];
+  const known = name === "jit" ? [...Object.keys(COMPILER_SETTINGS), "target", "stats"] : [];
   const compiler = Object.fromEntries(
     Object.values(COMPILER_SETTINGS).map(({ option, usual }) => [option, usual]),
-  ) as Record<keyof CompilerOptions, number>;
-  let stats = false;
+  ) as Record<CompilerSetting["option"], number>;
+  let stats = false, target: CompilerOptions["target"] = "webassembly";
   for (const property of properties) {
     const [key = "", value = "on"] = property.split("=");
     if (!known.includes(key)) {
@@ -63,11 +67,18 @@ export function parseAccel(text: string): Accelerator {
       stats = value === "on";
       continue;
     }
+    if (key === "target") {
+      if (value !== "webassembly" && value !== "javascript") {
+        throw new OptionError(`-accel ${text}: target is webassembly or javascript${nearest(value, TARGETS)}`);
+      }
+      target = value;
+      continue;
+    }
     const { option, least, most } = COMPILER_SETTINGS[key]!, number = /^\d+$/.test(value) ? Number(value) : NaN;
     if (!(number >= least && number <= most)) {
       throw new OptionError(`-accel ${text}: ${key} is a whole number from ${least} to ${most}`);
     }
     compiler[option] = number;
   }
-  return { name, stats, compiler: name === "jit" ? compiler : null };
+  return { name, stats, compiler: name === "jit" ? { ...compiler, target } : null };
 }

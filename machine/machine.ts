@@ -230,9 +230,10 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       })),
     });
 
-    this.#count = new Count();
+    const ram = new Ram(range.address, range.size);
+    this.#count = new Count(ram.words(32));
     this.#timeline = new Timeline(this.#count, shift, options.hostClock);
-    this.#bus = new Bus(new Ram(range.address, range.size), `${boardName}.ram`);
+    this.#bus = new Bus(ram, `${boardName}.ram`);
     this.#harts = Array.from({ length: smp }, (_, id) =>
       new Hart({
         id,

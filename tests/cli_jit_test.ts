@@ -27,7 +27,11 @@ function summing(xlen: 32 | 64): Program {
 
 /** A machine with a program, and the code that it compiled. */
 async function withProgram(source: Program, properties = `threshold=${THRESHOLD}`) {
-  const machine = await Machine.create({ bios: source.elf(), memory: "4M", accel: `jit,${properties}` });
+  const machine = await Machine.create({
+    bios: source.elf(),
+    memory: "4M",
+    accel: `jit,target=javascript,${properties}`,
+  });
   const made: CompiledCode[] = [];
   machine.onCompile = (code) => made.push(code);
   return { machine, made };
@@ -175,7 +179,16 @@ test("-d jit logs compiled regions beside other items, and -dfilter only those i
   withFile((path) => {
     const run = (...args: string[]) => {
       const { code, stdout, stderr } = hartbeat([
-        ...["-accel", "jit,threshold=2", "-nographic", "-bios", program("kernel"), "-D", path, ...args],
+        ...[
+          "-accel",
+          "jit,threshold=2,target=javascript",
+          "-nographic",
+          "-bios",
+          program("kernel"),
+          "-D",
+          path,
+          ...args,
+        ],
       ]);
       assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
       return { stdout, log: readFileSync(path, "utf8") };
@@ -240,7 +253,7 @@ test("instructions are counted exactly by tier", async () => {
   const { regions, instructions, executed, entries, links, exits } = machine.compilerStatistics!;
   assert.deepEqual({ regions, instructions, executed, entries, links, exits }, {
     ...{ regions: 1, instructions: 4, executed: 4 * (TURNS - THRESHOLD), entries: 1, links: 0 },
-    exits: { slice: 0, notCompiled: 1, trap: 0, attention: 0, refused: 0 },
+    exits: { slice: 0, notCompiled: 1, trap: 0, attention: 0, missed: 0, refused: 0 },
   });
 });
 
@@ -263,7 +276,7 @@ test("compiled code that is left is counted by cause", async () => {
   };
   const turns = TURNS - THRESHOLD;
   const nothing = (await figures(loop((p) => p))).exits;
-  assert.deepEqual(nothing, { slice: 0, notCompiled: 1, trap: 0, attention: 0, refused: 0 });
+  assert.deepEqual(nothing, { slice: 0, notCompiled: 1, trap: 0, attention: 0, missed: 0, refused: 0 });
   // Nothing is at address 0.
   const trap = (await figures(loop((p) => p.op("lw", { rd: "a1", rs1: 0 })))).exits.trap;
   assert.ok(trap >= turns - 1 && trap <= turns + 1, `${trap} traps`);

@@ -10,7 +10,7 @@ import { configurationOf, GROUP, guestOf, Subject } from "./support/lockstep_gue
 /** The text of the code at a label, after all of it was executed. */
 async function textOf(p: Program, label: string): Promise<string> {
   // Hardly ever compiled by itself: the text is that of what would be.
-  const guest = await Guest.with(p, "", { accel: "jit,threshold=60000" });
+  const guest = await Guest.with(p, "", { accel: "jit,threshold=60000,target=javascript" });
   await guest.machine.run({ maxInstructions: 30 });
   return guest.machine.compiledText(p.address(label))!;
 }
@@ -156,7 +156,7 @@ for (const xlen of WIDTHS) {
     for (const seed of [0, 3, 7, 9].map((k) => GROUP * (2 * k + xlen / 32 - 1))) {
       const configuration = configurationOf(seed);
       assert.equal(configuration.xlen, xlen);
-      const subject = await Subject.create({ ...configuration, accel: "jit,threshold=4" });
+      const subject = await Subject.create({ ...configuration, accel: "jit,threshold=4,target=javascript" });
       subject.machine.onCompile = (code) => {
         const text = code.javascript, javascript = text.replace(/\/\/.*/g, "");
         assert.equal(text.split("\n").filter((line) => line.trim().startsWith("//")).length, code.instructions, text);

@@ -1,0 +1,566 @@
+// A region as a WebAssembly function: registers in local variables, structured control flow, calls through a table.
+//
+// As every emitter's, the function gets the depth of calls that it may still make and returns where the guest goes on: the
+// low half of an address, or 1 if the hart's own pc says. Before it returns, all registers are in the register file and the
+// count of instructions is exact. Whatever is not plainly in RAM, it leaves to the interpreter: it returns the address of that
+// instruction.
+
+import type { Call, JumpTo, Load, Statement, Store, Value } from "../isa/ir.ts";
+import { LINE_SHIFT } from "../hart/memory.ts";
+import { TLB_LEVEL_WORDS, TLB_WORDS } from "../hart/tlb.ts";
+import { sizeOf } from "./emitter.ts";
+import { accessCode, WORD_ARGUMENTS } from "./memory_access.ts";
+import type { Block, Region, RegionInstruction, RegisterSet } from "./region.ts";
+import { ELSEWHERE } from "./region_emitter.ts";
+import { type Label, type MemoryInstruction, WasmFunction, type WasmType } from "./wasm_assembler.ts";
+import { WasmValues } from "./wasm_values.ts";
+
+/** Where things are in the memory that WebAssembly sees: offsets in bytes. */
+export interface WasmLayout {
+  /** Integer registers. */
+  readonly x: number;
+  /** Instructions that may still be executed: `Count.state[REMAINING]`. */
+  readonly remaining: number;
+  /** Two words for results of imported functions. */
+  readonly result: number;
+  /** The translation look-aside buffers of one privilege level. */
+  readonly loads: number;
+  readonly stores: number;
+  /** `Ram.lines`, and RAM itself. */
+  readonly lines: number;
+  readonly ram: number;
+  /** A byte for each cell, by number: whether its region may be called. */
+  readonly ready: number;
+  /** Addresses and numbers of the cells that jumps to registers found last: pairs of words. */
+  readonly lookUp: number;
+}
+
+/** What the code of a region depends on beside the region. */
+export interface WasmEmitterOptions {
+  readonly xlen: 32 | 64;
+  /** Whether instructions may lie on any halfword. */
+  readonly compressed: boolean;
+  readonly ramBase: number;
+  readonly ramSize: number;
+  /** Whether addresses of data are physical or go through the translation look-aside buffers. */
+  readonly memory: "bare" | "translated";
+  readonly layout: WasmLayout;
+  /** Number of the cell of an address. */
+  readonly cell: (pc: number) => number;
+  /** Text of an instruction for comments; where absent, no text is kept. */
+  readonly comment?: (i: RegionInstruction) => string;
+}
+
+/** A compiled region. */
+export interface WasmCode {
+  readonly module: Uint8Array<ArrayBuffer>;
+  /** Names of the functions that it imports. */
+  readonly imports: readonly string[];
+  /** The function as text; empty if it was not asked for. */
+  readonly text: string;
+}
+
+/** Entries of the table by which jumps to registers find cells. */
+export const LOOK_UP_ENTRIES = 4096;
+
+const LOADS: Readonly<Record<string, MemoryInstruction>> = {
+  i8: "i32.load8_s",
+  u8: "i32.load8_u",
+  i16: "i32.load16_s",
+  u16: "i32.load16_u",
+  i32: "i32.load",
+  i64: "i64.load",
+};
+const STORES: Readonly<Record<number, MemoryInstruction>> = {
+  1: "i32.store8",
+  2: "i32.store16",
+  4: "i32.store",
+  8: "i64.store",
+};
+/** Bytes of an entry of the look-aside buffers, and what takes an address to it. */
+const ENTRY_SHIFT = 12 - Math.log2(4 * TLB_WORDS), ENTRY_MASK = 4 * (TLB_LEVEL_WORDS - TLB_WORDS);
+
+const hex = (pc: number) => (pc >>> 0).toString(16);
+
+/** Whether all of a region can be compiled to WebAssembly: floating point cannot. */
+export function isForWasm(region: Region): boolean {
+  return !region.blocks.some(({ instructions }) =>
+    instructions.some(({ statements }) => statements.some((s) => s.kind === "call" && s.name === "floatEnabled"))
+  );
+}
+
+/** Emits the function of one region. */
+export class WasmEmitter {
+  readonly #region: Region;
+  readonly #options: WasmEmitterOptions;
+  readonly #f: WasmFunction;
+  readonly #values: WasmValues;
+  readonly #word: WasmType;
+  readonly #wordBytes: number;
+  /** Local variables of the registers. */
+  readonly #x: (number | undefined)[] = [];
+  readonly #n: number;
+  readonly #e: number;
+  readonly #m: number;
+  readonly #r: number;
+  readonly #b: number;
+  #exit!: Label;
+  readonly #labels = new Map<string, Label>();
+  /** Registers that differ from the register file where the emitter is. */
+  #dirty: RegisterSet = 0;
+  /** Registers that the shared exit may have to write back. */
+  #written: RegisterSet = 0;
+  #instruction!: RegionInstruction;
+  /** What must be added to `n` for the instructions that remain including the present one. */
+  #ahead = 0;
+  #mayStop = false;
+
+  constructor(region: Region, options: WasmEmitterOptions) {
+    this.#region = region;
+    this.#options = options;
+    this.#word = options.xlen === 64 ? "i64" : "i32";
+    this.#wordBytes = options.xlen / 8;
+    const f = this.#f = new WasmFunction(options.comment !== undefined);
+    [this.#n, this.#e, this.#m, this.#r, this.#b] = ["n", "e", "m", "r", "b"].map((name) => f.local("i32", name)) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    for (let n = 1; n < 32; n++) if ((region.registers & 1 << n) !== 0) this.#x[n] = f.local(this.#word, `x${n}`);
+    this.#values = new WasmValues(f, {
+      register: (n) => f.get(this.#x[n]!),
+      address: (which) => {
+        const { pc, length } = this.#instruction;
+        return [which === "pc" ? pc : pc + length | 0, region.high];
+      },
+      highHalf: () => this.#load("i32.load", options.layout.result + 4),
+    });
+  }
+
+  /** The module of the region. */
+  build(): WasmCode {
+    const f = this.#f, { entry } = this.#region;
+    this.#load("i32.load", this.#options.layout.remaining), f.set(this.#n);
+    this.#exit = f.block("EXIT");
+    this.#check(entry, 0);
+    this.#loads(entry.liveIn);
+    if (this.#region.reducible) this.#tree(entry);
+    else this.#switch();
+    f.op("unreachable");
+    f.end();
+    this.#sharedExit();
+    return { module: f.module(), imports: f.imports, text: f.lines === null ? "" : this.#text(f.lines) };
+  }
+
+  #text(lines: readonly string[]): string {
+    return [`(func $region_${hex(this.#region.entry.pc)} (param $d i32) (result i32)`, ...lines, ")"].join("\n");
+  }
+
+  // Small things.
+
+  #load(name: MemoryInstruction, at: number): void {
+    this.#f.i32(0), this.#f.memory(name, at);
+  }
+  #storeCount(): void {
+    const f = this.#f;
+    f.i32(0), f.get(this.#n), f.memory("i32.store", this.#options.layout.remaining);
+  }
+  #return(pc: number): void {
+    this.#f.i32(pc), this.#f.op("return");
+  }
+  #loads(set: RegisterSet): void {
+    const name = this.#word === "i64" ? "i64.load" : "i32.load";
+    for (let n = 1; n < 32; n++) {
+      if ((set & 1 << n) === 0) continue;
+      this.#load(name, this.#options.layout.x + this.#wordBytes * n), this.#f.set(this.#x[n]!);
+    }
+  }
+  #writeBack(set: RegisterSet): void {
+    const f = this.#f, name = this.#word === "i64" ? "i64.store" : "i32.store";
+    for (let n = 1; n < 32; n++) {
+      if ((set & 1 << n) === 0) continue;
+      f.i32(0), f.get(this.#x[n]!), f.memory(name, this.#options.layout.x + this.#wordBytes * n);
+    }
+  }
+
+  /** Leaves for an address by the way that all rare exits share. */
+  #rareExit(pc: number, dirty: RegisterSet): void {
+    const f = this.#f;
+    this.#written |= dirty;
+    f.i32(pc), f.set(this.#e);
+    f.i32(dirty), f.set(this.#m);
+    f.br(this.#exit);
+  }
+
+  #sharedExit(): void {
+    const f = this.#f;
+    for (let n = 1; n < 32; n++) {
+      if ((this.#written & 1 << n) === 0) continue;
+      f.get(this.#m), f.i32(1 << n), f.op("i32.and"), f.if();
+      this.#writeBack(1 << n);
+      f.end();
+    }
+    this.#storeCount();
+    f.get(this.#e);
+  }
+
+  /** Leaves the instruction at hand to the interpreter. */
+  #leaveHere(): void {
+    const f = this.#f;
+    f.get(this.#n), f.i32(this.#ahead), f.op("i32.add"), f.set(this.#n);
+    this.#rareExit(this.#instruction.pc, this.#dirty);
+  }
+
+  /** Leaves if fewer instructions remain than the way to the next check is long. */
+  #check(block: Block, dirty: RegisterSet): void {
+    const f = this.#f;
+    f.get(this.#n), f.i32(block.stretch), f.op("i32.lt_s"), f.if();
+    this.#rareExit(block.pc, dirty);
+    f.end();
+  }
+
+  /** Goes on at the cell of an address, if it is compiled, in place of returning. */
+  #exitTo(pc: number): void {
+    const f = this.#f, cell = this.#options.cell(pc);
+    this.#writeBack(this.#dirty);
+    this.#storeCount();
+    this.#load("i32.load8_u", this.#options.layout.ready + cell), f.if();
+    f.get(0), f.i32(cell), f.returnCallIndirect();
+    f.end();
+    this.#return(pc);
+  }
+
+  // Memory.
+
+  /** Opens blocks `done` and `slow`; the offset in RAM is in the local variable that it gives, on the fast way. */
+  #access(address: Value, size: number, stores: boolean, align: boolean): { at: number; full: number; done: Label } {
+    const f = this.#f, { memory, layout, ramBase, ramSize } = this.#options, wide = this.#word === "i64";
+    const full = this.#values.temp(this.#word), at = this.#values.temp("i32");
+    this.#values.push(address), f.set(full);
+    const done = f.block("done"), slow = f.block("slow");
+    const low = () => (f.get(full), wide && f.op("i32.wrap_i64"));
+    if (memory === "bare") {
+      f.get(full);
+      if (wide) f.i64(-ramBase | 0, -1), f.op("i64.add"), f.tee(full);
+      else f.i32(-ramBase | 0), f.op("i32.add"), f.tee(full);
+      // Any alignment will do.
+      const limit = ramSize - size + 1;
+      if (wide) f.i64(limit, 0), f.op("i64.ge_u");
+      else f.i32(limit), f.op("i32.ge_u");
+      f.brIf(slow);
+      low(), f.set(at);
+    } else {
+      // An access that begins in the page of the entry and ends in it, at whatever alignment; an AMO's must be aligned.
+      const buffer = stores ? layout.stores : layout.loads, compared = align ? ~(4095 & ~(size - 1)) : -4096;
+      low(), f.i32(ENTRY_SHIFT), f.op("i32.shr_u"), f.i32(ENTRY_MASK), f.op("i32.and"), f.tee(at);
+      f.memory(wide ? "i64.load" : "i32.load", buffer);
+      f.get(full);
+      if (size > 1 && !align) wide ? (f.i64(size - 1, 0), f.op("i64.add")) : (f.i32(size - 1), f.op("i32.add"));
+      if (wide) f.i64(compared, -1), f.op("i64.and"), f.op("i64.ne");
+      else f.i32(compared), f.op("i32.and"), f.op("i32.ne");
+      f.brIf(slow);
+      f.get(at), f.memory("i32.load", buffer + 8), low(), f.op("i32.add"), f.set(at);
+    }
+    if (stores) {
+      f.get(at), f.i32(LINE_SHIFT), f.op("i32.shr_u"), f.memory("i32.load8_u", layout.lines);
+      if (align && memory === "bare" && size > 1) f.get(at), f.i32(size - 1), f.op("i32.and"), f.op("i32.or");
+      if (!align && size > 1) {
+        f.get(at), f.i32(size - 1), f.op("i32.add"), f.i32(LINE_SHIFT), f.op("i32.shr_u");
+        f.memory("i32.load8_u", layout.lines), f.op("i32.or");
+      }
+      f.brIf(slow);
+    }
+    return { at, full, done };
+  }
+
+  /** Pushes the address for the slow way, by halves. */
+  #pushAddress(full: number): void {
+    const f = this.#f, { memory, ramBase } = this.#options;
+    if (memory === "bare") {
+      f.get(full);
+      if (this.#word === "i64") f.i64(ramBase | 0, 0), f.op("i64.add");
+      else f.i32(ramBase | 0), f.op("i32.add");
+      f.set(full);
+    }
+    if (this.#word === "i64") this.#values.pushHalvesOf(full);
+    else f.get(full), f.i32(0);
+  }
+
+  #loadMemory(s: Load): void {
+    const f = this.#f, type: WasmType = s.memory === "i64" ? "i64" : "i32", amo = s.access === "amo";
+    const value = this.#values.temp(type);
+    const { at, full, done } = this.#access(s.address, sizeOf(s.memory), amo, amo);
+    f.get(at), f.memory(LOADS[s.memory]!, this.#options.layout.ram), f.set(value);
+    f.br(done);
+    f.end();
+    f.i32(accessCode(s.memory, amo)), this.#pushAddress(full), f.call("missedLoad", 3, 1), f.if();
+    this.#leaveHere();
+    f.end();
+    this.#load(type === "i64" ? "i64.load" : "i32.load", this.#options.layout.result), f.set(value);
+    f.end();
+    this.#values.define(s.temp, value);
+  }
+
+  #storeMemory(s: Store): void {
+    const f = this.#f, size = sizeOf(s.memory), value = this.#values.temp(s.memory === "i64" ? "i64" : "i32");
+    this.#values.push(s.value), f.set(value);
+    const { at, full, done } = this.#access(s.address, size, true, false);
+    f.get(at), f.get(value), f.memory(STORES[size]!, this.#options.layout.ram);
+    f.br(done);
+    f.end();
+    f.i32(accessCode(s.memory, false)), this.#pushAddress(full);
+    if (size === 8) this.#values.pushHalvesOf(value);
+    else f.get(value), f.i32(0);
+    f.call("missedStore", 5, 1), f.if();
+    this.#leaveHere();
+    f.end();
+    f.end();
+  }
+
+  #call(s: Call): void {
+    const f = this.#f;
+    this.#mayStop = true;
+    f.i32(0), f.get(this.#n), f.i32(this.#ahead), f.op("i32.add");
+    f.memory("i32.store", this.#options.layout.remaining);
+    let count = 0;
+    s.args.forEach((value, position) => {
+      this.#values.pushHalves(value);
+      count += value.type === "i64" ? 2 : 1;
+      if (value.type === "i64" || !WORD_ARGUMENTS[s.name]?.includes(position)) return;
+      f.i32(0);
+      count++;
+    });
+    f.call(s.name, count, 1), f.if();
+    this.#leaveHere();
+    f.end();
+    if (s.temp === null) return;
+    const type = s.temp.type as WasmType, value = this.#values.temp(type);
+    this.#load(type === "i64" ? "i64.load" : "i32.load", this.#options.layout.result), f.set(value);
+    this.#values.define(s.temp, value);
+  }
+
+  // Blocks.
+
+  /** The statements of an instruction but for where it goes on. Several registers are set at once. */
+  #statements(statements: readonly Statement[]): void {
+    const f = this.#f;
+    for (const s of statements) {
+      switch (s.kind) {
+        case "setX":
+          this.#values.push(s.value), f.set(this.#x[s.register]!);
+          this.#dirty |= 1 << s.register;
+          break;
+        case "let": {
+          const local = this.#values.temp(s.value.type as WasmType);
+          this.#values.push(s.value), f.set(local);
+          this.#values.define(s.temp, local);
+          break;
+        }
+        case "load":
+          this.#loadMemory(s);
+          break;
+        case "store":
+          this.#storeMemory(s);
+          break;
+        case "call":
+          this.#call(s);
+          break;
+      }
+    }
+  }
+
+  /** The instructions of a block, without how it ends. Leaves a branch's condition, or the target of a jump, in `r`. */
+  #body(block: Block): void {
+    const f = this.#f, { instructions } = block;
+    this.#dirty = block.dirtyIn;
+    f.get(this.#n), f.i32(instructions.length), f.op("i32.sub"), f.set(this.#n);
+    instructions.forEach((i, k) => {
+      this.#instruction = i;
+      this.#ahead = instructions.length - k;
+      this.#mayStop = false;
+      if (this.#options.comment !== undefined) f.comment(this.#options.comment(i));
+      this.#values.begin();
+      const last = i.statements.at(-1);
+      if (last?.kind === "branch") {
+        this.#statements(i.statements.slice(0, -1));
+        this.#values.push(last.condition), f.set(this.#r);
+      } else if (last?.kind === "jumpTo") this.#indirect(i.statements.slice(0, -1), last);
+      else this.#statements(i.statements);
+      if (this.#mayStop) this.#stopIfAsked(i);
+    });
+  }
+
+  /** After a call of the hart: leaves if it wants the executor to look at something. */
+  #stopIfAsked(i: RegionInstruction): void {
+    const f = this.#f, { remaining } = this.#options.layout;
+    this.#load("i32.load", remaining);
+    f.get(this.#n), f.i32(this.#ahead), f.op("i32.add"), f.op("i32.ne"), f.if();
+    this.#writeBack(this.#dirty);
+    f.i32(0), this.#load("i32.load", remaining), f.i32(1), f.op("i32.sub"), f.memory("i32.store", remaining);
+    f.i32(i.pc + i.length | 0), f.i32(this.#region.high), f.call("goOnAt", 2, 0);
+    this.#return(ELSEWHERE);
+    f.end();
+  }
+
+  /** A jump to a register: its target's low half goes to `r`. */
+  #indirect(statements: readonly Statement[], last: JumpTo): void {
+    const f = this.#f, wide = this.#word === "i64", target = this.#values.temp(this.#word);
+    // The target, where it is a value of its own, is computed first.
+    const [first, ...rest] = statements;
+    if (first !== undefined) this.#statements([first]);
+    this.#values.push(last.target), f.set(target);
+    f.get(target), wide && f.op("i32.wrap_i64"), f.set(this.#r);
+    if (!this.#options.compressed) {
+      f.get(this.#r), f.i32(2), f.op("i32.and"), f.if();
+      this.#leaveHere();
+      f.end();
+    }
+    this.#statements(rest);
+    if (!wide) return;
+    f.get(target), f.i64(32, 0), f.op("i64.shr_u"), f.op("i32.wrap_i64");
+    f.i32(this.#region.high), f.op("i32.ne"), f.if();
+    this.#writeBack(this.#dirty);
+    this.#storeCount();
+    this.#values.pushHalvesOf(target), f.call("goOnAt", 2, 0);
+    this.#return(ELSEWHERE);
+    f.end();
+  }
+
+  /** What follows the body of a block. */
+  #terminate(block: Block): void {
+    const f = this.#f, { terminator: t } = block;
+    const to = (pc: number) => block.successors.find((b) => b.pc === pc);
+    const go = (pc: number) => {
+      const next = to(pc);
+      if (next !== undefined) this.#goto(block, next);
+      else this.#exitTo(pc);
+    };
+    switch (t.kind) {
+      case "branch": {
+        const dirty = this.#dirty;
+        f.get(this.#r), f.if();
+        go(t.taken);
+        this.#dirty = dirty;
+        f.else();
+        go(t.next);
+        f.end();
+        f.op("unreachable");
+        break;
+      }
+      case "jump":
+        go(t.target);
+        break;
+      case "exit":
+        this.#exitTo(t.pc);
+        break;
+      case "call": {
+        const next = to(t.next);
+        if (next === undefined) this.#exitTo(t.target);
+        else this.#callCell(block, next, () => f.i32(t.target), this.#options.cell(t.target));
+        break;
+      }
+      case "indirectCall":
+      case "indirectJump": {
+        const next = t.kind === "indirectCall" ? to(t.next) : undefined;
+        if (next !== undefined) {
+          this.#callCell(block, next, () => f.get(this.#r), null);
+          break;
+        }
+        this.#writeBack(this.#dirty);
+        this.#storeCount();
+        f.get(this.#r), f.op("return");
+      }
+    }
+  }
+
+  /** Calls the region of a cell by number, or of the one whose address is in `r`, and goes on if it returns as expected. */
+  #callCell(block: Block, next: Block, target: () => void, cell: number | null): void {
+    const f = this.#f, { ready, lookUp } = this.#options.layout;
+    this.#writeBack(this.#dirty);
+    this.#storeCount();
+    f.get(0), f.i32(0), f.op("i32.le_s"), f.if();
+    target(), f.op("return");
+    f.end();
+    const called = f.block("called"), slow = f.block("slow");
+    if (cell !== null) this.#load("i32.load8_u", ready + cell), f.op("i32.eqz"), f.brIf(slow);
+    else {
+      f.get(this.#r), f.i32(1), f.op("i32.shr_u"), f.i32(LOOK_UP_ENTRIES - 1), f.op("i32.and");
+      f.i32(3), f.op("i32.shl"), f.tee(this.#e);
+      f.memory("i32.load", lookUp), f.get(this.#r), f.op("i32.ne"), f.brIf(slow);
+      f.get(this.#e), f.memory("i32.load", lookUp + 4), f.tee(this.#e);
+      f.memory("i32.load8_u", ready), f.op("i32.eqz"), f.brIf(slow);
+    }
+    f.get(0), f.i32(1), f.op("i32.sub");
+    if (cell !== null) f.i32(cell);
+    else f.get(this.#e);
+    f.callIndirect(), f.set(this.#r);
+    f.br(called);
+    f.end();
+    f.get(0), f.i32(1), f.op("i32.sub"), target(), f.call("called", 2, 1), f.set(this.#r);
+    f.end();
+    f.get(this.#r), f.i32(next.pc), f.op("i32.ne"), f.if();
+    f.get(this.#r), f.op("return");
+    f.end();
+    this.#load("i32.load", this.#options.layout.remaining), f.set(this.#n);
+    this.#dirty = 0;
+    this.#check(next, 0);
+    this.#loads(next.liveIn);
+    this.#goto(block, next);
+  }
+
+  // Structure: every block is emitted once, inside its dominator; see "Beyond Relooper" (Ramsey, 2022).
+
+  #goto(from: Block, to: Block): void {
+    const f = this.#f;
+    if (!this.#region.reducible) {
+      f.i32(to.order), f.set(this.#b), f.br(this.#labels.get("S")!);
+    } else if (to.order <= from.order) f.br(this.#labels.get(`L${to.pc}`)!);
+    else if (to.isMerge) f.br(this.#labels.get(`B${to.pc}`)!);
+    else this.#tree(to);
+  }
+
+  #tree(block: Block): void {
+    const f = this.#f, merges = block.children.filter((child) => child.isMerge);
+    if (block.isLoop) {
+      this.#labels.set(`L${block.pc}`, f.loop(`L${hex(block.pc)}`));
+      this.#check(block, block.dirtyIn);
+    }
+    this.#within(block, merges);
+    if (block.isLoop) {
+      f.end();
+      f.op("unreachable");
+    }
+  }
+
+  #within(block: Block, merges: readonly Block[]): void {
+    const f = this.#f, [first, ...rest] = merges;
+    if (first === undefined) {
+      this.#body(block);
+      this.#terminate(block);
+      return;
+    }
+    this.#labels.set(`B${first.pc}`, f.block(`B${hex(first.pc)}`));
+    this.#within(block, rest);
+    f.end();
+    this.#tree(first);
+  }
+
+  /** For a loop with several entrances: a jump table over blocks. */
+  #switch(): void {
+    const f = this.#f, { blocks, entry } = this.#region;
+    f.i32(entry.order), f.set(this.#b);
+    this.#labels.set("S", f.loop("S"));
+    const labels = blocks.map((block) => f.block(`b${hex(block.pc)}`)).reverse();
+    f.get(this.#b), f.brTable(labels);
+    for (const block of blocks) {
+      f.end();
+      if (block.isLoop) this.#check(block, block.dirtyIn);
+      this.#body(block);
+      this.#terminate(block);
+    }
+    f.end();
+    f.op("unreachable");
+  }
+}

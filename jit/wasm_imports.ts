@@ -1,0 +1,75 @@
+// The functions that compiled WebAssembly calls. They give 0 if all went well, with results in two words of the shared state;
+// else the instruction is left to the interpreter, and nothing has happened yet.
+
+import { HIGH } from "../isa/pair.ts";
+import type { HartCall } from "../isa/ir.ts";
+import { RESULT } from "../hart/counter.ts";
+import type { Hart } from "../hart/hart.ts";
+import type { LoadStoreUnit } from "../hart/load_store_unit.ts";
+import { Exception, INTERPRET } from "../hart/trap.ts";
+import { callOwner } from "./memory_access.ts";
+import * as pureLibrary from "./pure_library.ts";
+
+type ImportedFunction = (...args: number[]) => number | void;
+
+/** Makes them for one hart. */
+export class WasmImports {
+  readonly #hart: Hart;
+  readonly #unit: LoadStoreUnit;
+  /** Told that the instruction is left to the interpreter, with what was thrown if that is no exception of the guest. */
+  readonly #leave: (error: unknown) => void;
+  readonly #functions: Record<string, ImportedFunction> = {};
+
+  constructor(hart: Hart, unit: LoadStoreUnit, leave: (error: unknown) => void) {
+    this.#hart = hart;
+    this.#unit = unit;
+    this.#leave = leave;
+    const { state } = hart.count;
+    this.#functions["missedLoad"] = (code, low, high) => {
+      if (!unit.loadPlain(code!, low!, high!)) return this.#left();
+      state[RESULT] = unit.value;
+      state[RESULT + 1] = HIGH[0]!;
+      return 0;
+    };
+    this.#functions["missedStore"] = (code, low, high, value, valueHigh) =>
+      unit.storePlain(code!, low!, high!, value!, valueHigh!) ? 0 : this.#left();
+    this.#functions["goOnAt"] = (low, high) => hart.setPc(low!, high!);
+  }
+
+  #left(): number {
+    this.#leave(null);
+    return 1;
+  }
+
+  /** The function of a name: one of the hart, or a pure helper. */
+  resolve(name: string): ImportedFunction {
+    return this.#functions[name] ??= name in pureLibrary ? this.#pure(name) : this.#call(name as HartCall);
+  }
+
+  /** A pure helper gives its low half and leaves the high one behind. */
+  #pure(name: string): ImportedFunction {
+    const helper = pureLibrary[name as keyof typeof pureLibrary] as (...args: number[]) => number;
+    const { state } = this.#hart.count;
+    return (...args) => {
+      const low = helper(...args);
+      state[RESULT + 1] = HIGH[0]!;
+      return low;
+    };
+  }
+
+  #call(name: HartCall): ImportedFunction {
+    const owner = callOwner(name) === "unit" ? this.#unit : this.#hart, { state } = this.#hart.count;
+    const target = owner as unknown as Record<string, (...args: number[]) => number | void>;
+    return (...args) => {
+      try {
+        const value = target[name]!(...args);
+        state[RESULT] = value ?? 0;
+        state[RESULT + 1] = HIGH[0]!;
+        return 0;
+      } catch (e) {
+        this.#leave(e instanceof Exception || e === INTERPRET ? null : e);
+        return 1;
+      }
+    };
+  }
+}

@@ -1,0 +1,244 @@
+// Values of the IR as WebAssembly: pushes them on the stack, each computed once.
+
+import type { Value } from "../isa/ir.ts";
+import type { PlainInstruction, WasmFunction, WasmType } from "./wasm_assembler.ts";
+
+/** What else values depend on. */
+export interface WasmOperands {
+  /** Pushes an integer register. */
+  register(n: number): void;
+  /** Halves of the address of the instruction, or of the next one. */
+  address(which: "pc" | "next"): readonly [low: number, high: number];
+  /** Pushes the high half that an imported function left behind. */
+  highHalf(): void;
+}
+
+const BINARY: Readonly<Record<string, string>> = {
+  add: "add",
+  sub: "sub",
+  and: "and",
+  or: "or",
+  xor: "xor",
+  mul: "mul",
+  shiftLeft: "shl",
+  shiftRightUnsigned: "shr_u",
+  shiftRightSigned: "shr_s",
+  rotateLeft: "rotl",
+  rotateRight: "rotr",
+};
+const COMPARE: Readonly<Record<string, string>> = {
+  eq: "eq",
+  ne: "ne",
+  ltSigned: "lt_s",
+  ltUnsigned: "lt_u",
+  geSigned: "ge_s",
+  geUnsigned: "ge_u",
+};
+const COUNT: Readonly<Record<string, string>> = {
+  countLeadingZeros: "clz",
+  countTrailingZeros: "ctz",
+  countOnes: "popcnt",
+};
+
+/** Emits values into a function. */
+export class WasmValues {
+  readonly #f: WasmFunction;
+  readonly #operands: WasmOperands;
+  /** Temporaries by type, and how many of them the present instruction has taken. */
+  readonly #temps: Record<WasmType, number[]> = { i32: [], i64: [] };
+  #taken: Record<WasmType, number> = { i32: 0, i64: 0 };
+  readonly #held = new Map<Value, number>();
+
+  constructor(f: WasmFunction, operands: WasmOperands) {
+    this.#f = f;
+    this.#operands = operands;
+  }
+
+  /** Starts an instruction: temporaries of the last one may be used again. */
+  begin(): void {
+    this.#taken = { i32: 0, i64: 0 };
+    this.#held.clear();
+  }
+
+  /** A local variable that is free until the instruction ends. */
+  temp(type: WasmType): number {
+    const temps = this.#temps[type], index = this.#taken[type]++;
+    return temps[index] ??= this.#f.local(type, `${type === "i32" ? "t" : "u"}${index}`);
+  }
+
+  /** Says in which local variable a `temp` value is. */
+  define(value: Value, local: number): void {
+    this.#held.set(value, local);
+  }
+
+  /** Pushes a value. */
+  push(v: Value): void {
+    const f = this.#f, held = this.#held.get(v);
+    if (held !== undefined) return f.get(held);
+    this.#compute(v);
+    const isLeaf = v.a === null;
+    if (v.uses < 2 || isLeaf) return;
+    const local = this.temp(v.type as WasmType);
+    f.tee(local);
+    this.#held.set(v, local);
+  }
+
+  /** Pushes a value as an i32 by halves: one for an i32, low and high for an i64. */
+  pushHalves(v: Value): void {
+    const f = this.#f;
+    this.push(v);
+    if (v.type !== "i64") return;
+    const local = this.temp("i64");
+    f.set(local);
+    this.pushHalvesOf(local);
+  }
+  /** The same of a local variable. */
+  pushHalvesOf(local: number): void {
+    const f = this.#f;
+    f.get(local), f.op("i32.wrap_i64");
+    f.get(local), f.i64(32, 0), f.op("i64.shr_u"), f.op("i32.wrap_i64");
+  }
+  /** Makes an i64 of a low half on the stack and the high half that an imported function left behind. */
+  joinHalves(): void {
+    const f = this.#f;
+    f.op("i64.extend_i32_u");
+    this.#operands.highHalf();
+    f.op("i64.extend_i32_u"), f.i64(32, 0), f.op("i64.shl"), f.op("i64.or");
+  }
+
+  #constant(type: WasmType, low: number, high: number): void {
+    if (type === "i32") this.#f.i32(low);
+    else this.#f.i64(low, high);
+  }
+
+  #compute(v: Value): void {
+    const f = this.#f, { a, b, operation } = v, type = v.type as WasmType;
+    const op = (of: WasmType, name: string) => f.op(`${of}.${name}` as PlainInstruction);
+    if (operation in COMPARE) {
+      const isZero = b!.operation === "const" && b!.low === 0 && (b!.type === "i32" || b!.high === 0);
+      this.push(a!);
+      if (operation === "eq" && isZero) return op(a!.type as WasmType, "eqz");
+      this.push(b!);
+      return op(a!.type as WasmType, COMPARE[operation]!);
+    }
+    if (operation in COUNT) {
+      this.push(a!);
+      return op(type, COUNT[operation]!);
+    }
+    if (operation in BINARY) {
+      const shifts = operation.startsWith("shift") || operation.startsWith("rotate");
+      this.push(a!);
+      this.push(b!);
+      if (shifts && type === "i64") f.op("i64.extend_i32_u");
+      return op(type, BINARY[operation]!);
+    }
+    switch (operation) {
+      case "const":
+        return this.#constant(type, v.low, v.high);
+      case "x":
+        return this.#operands.register(v.low);
+      case "pc":
+      case "next":
+        return this.#constant(type, ...this.#operands.address(operation));
+      case "wrap":
+        this.push(a!);
+        return f.op("i32.wrap_i64");
+      case "signExtend64":
+        this.push(a!);
+        return f.op("i64.extend_i32_s");
+      case "zeroExtend64":
+        this.push(a!);
+        return f.op("i64.extend_i32_u");
+      case "signExtend8":
+        this.push(a!);
+        return f.op("i32.extend8_s");
+      case "signExtend16":
+        this.push(a!);
+        return f.op("i32.extend16_s");
+      case "zeroExtend8":
+      case "zeroExtend16":
+        this.push(a!);
+        f.i32(operation === "zeroExtend8" ? 0xff : 0xffff);
+        return f.op("i32.and");
+      case "select":
+        this.push(b!);
+        this.push(v.c!);
+        this.push(a!);
+        return f.op("select");
+      case "mulHighSigned":
+      case "mulHighUnsigned":
+      case "mulHighSignedUnsigned":
+        return type === "i32" ? this.#highProduct32(v) : this.#highProduct64(v);
+      case "divSigned":
+      case "divUnsigned":
+      case "remSigned":
+      case "remUnsigned":
+        return this.#divide(v, type);
+      case "pure": {
+        const count = (type === "i64" ? 2 : 1) * (b === null ? 1 : 2);
+        this.pushHalves(a!);
+        if (b !== null) this.pushHalves(b);
+        f.call(`${v.name}${type === "i64" ? 64 : 32}`, count, 1);
+        if (type === "i64") this.joinHalves();
+        return;
+      }
+      default:
+        throw new Error(`no WebAssembly for ${operation}`);
+    }
+  }
+
+  /** A value in a local variable. */
+  #local(v: Value): number {
+    const local = this.temp(v.type as WasmType);
+    this.push(v);
+    this.#f.set(local);
+    return local;
+  }
+
+  #highProduct32({ a, b, operation }: Value): void {
+    const f = this.#f;
+    this.push(a!);
+    f.op(operation === "mulHighUnsigned" ? "i64.extend_i32_u" : "i64.extend_i32_s");
+    this.push(b!);
+    f.op(operation === "mulHighSigned" ? "i64.extend_i32_s" : "i64.extend_i32_u");
+    f.op("i64.mul"), f.i64(32, 0), f.op("i64.shr_u"), f.op("i32.wrap_i64");
+  }
+
+  /** The unsigned product of halves, corrected for signs. */
+  #highProduct64({ a, b, operation }: Value): void {
+    const f = this.#f, x = this.#local(a!), y = this.#local(b!), middle = this.temp("i64");
+    const low = (local: number) => (f.get(local), f.i64(-1, 0), f.op("i64.and"));
+    const high = (local: number) => (f.get(local), f.i64(32, 0), f.op("i64.shr_u"));
+    // middle = high(x)·low(y) + (low(x)·low(y) >> 32)
+    low(x), low(y), f.op("i64.mul"), f.i64(32, 0), f.op("i64.shr_u");
+    high(x), low(y), f.op("i64.mul"), f.op("i64.add"), f.set(middle);
+    // low(x)·high(y) + low(middle), its upper half, and all that has a weight of 2^64
+    low(x), high(y), f.op("i64.mul"), low(middle), f.op("i64.add"), f.i64(32, 0), f.op("i64.shr_u");
+    high(middle), f.op("i64.add"), high(x), high(y), f.op("i64.mul"), f.op("i64.add");
+    const lessIfNegative = (sign: number, other: number) => {
+      f.get(other), f.get(sign), f.i64(63, 0), f.op("i64.shr_s"), f.op("i64.and"), f.op("i64.sub");
+    };
+    if (operation !== "mulHighUnsigned") lessIfNegative(x, y);
+    if (operation === "mulHighSigned") lessIfNegative(y, x);
+  }
+
+  /** Division as RISC-V has it: by zero gives all ones, or the dividend as remainder; the overflow of -2^n / -1 wraps. */
+  #divide({ a, b, operation }: Value, type: WasmType): void {
+    const f = this.#f, x = this.#local(a!), y = this.#local(b!);
+    const op = (name: string) => f.op(`${type}.${name}` as PlainInstruction);
+    const isDivision = operation.startsWith("div"), isSigned = operation.endsWith("Signed");
+    f.get(y), op("eqz"), f.if(type);
+    if (isDivision) this.#constant(type, -1, -1);
+    else f.get(x);
+    f.else();
+    if (isDivision && isSigned) {
+      // WebAssembly traps on that overflow: dividing by -1 is to negate.
+      f.get(y), this.#constant(type, -1, -1), op("eq"), f.if(type);
+      this.#constant(type, 0, 0), f.get(x), op("sub");
+      f.else(), f.get(x), f.get(y), op("div_s"), f.end();
+    } else {
+      f.get(x), f.get(y), op(isDivision ? "div_u" : isSigned ? "rem_s" : "rem_u");
+    }
+    f.end();
+  }
+}
