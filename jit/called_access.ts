@@ -15,7 +15,8 @@ const INDEX_MASK = TLB_LEVEL_WORDS - TLB_WORDS;
 
 /** The function that does an access. An AMO's load makes sure that its store will be possible. */
 export function accessFunction(kind: "load" | "store", memory: MemoryType, amo: boolean): string {
-  return `${kind === "load" && amo ? "amo" : kind}_${memory}`;
+  if (kind === "store") return `store_${memory.replace("u", "i")}`;
+  return `${amo ? "amo" : "load"}_${memory}`;
 }
 
 /**

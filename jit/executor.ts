@@ -477,7 +477,8 @@ export class Executor implements HookedExecutor {
     const make = ({ text, sites }: RegionText, cells: readonly Cell[]) =>
       this.#compile(text, cells, sites, environment) as (depth: number) => number;
     const javaScript = new JavaScriptTranslator({ options, count: hart.count, x: hart.x, cell, make });
-    const wasm = this.code!.options.target === "javascript"
+    const { target } = this.code!.options, prefersWasm = xlen === 64 || this.#isTranslated;
+    const wasm = target === "javascript" || (target === "automatic" && !prefersWasm)
       ? null
       : this.#wasmTranslator(options, cache, loads, stores);
     cache.translators = wasm === null ? [javaScript] : [wasm, javaScript];

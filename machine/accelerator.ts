@@ -17,7 +17,7 @@ export interface Accelerator {
 /** Accelerators with a line for `-accel help`. */
 export const ACCELERATORS: Readonly<Record<Accelerator["name"], string>> = {
   interpreter: "executes decoded instructions one by one",
-  jit: "compiles what is executed often to JavaScript",
+  jit: "compiles what is executed often to WebAssembly or JavaScript",
 };
 
 /** A setting of the compiler that is a whole number. */
@@ -31,7 +31,7 @@ export interface CompilerSetting {
 
 /** Settings by the property of `-accel jit` that changes them. */
 export const COMPILER_SETTINGS: Readonly<Record<string, CompilerSetting>> = {
-  threshold: { option: "threshold", least: 1, most: 60_000, usual: 500 },
+  threshold: { option: "threshold", least: 1, most: 60_000, usual: 2000 },
   region: { option: "regionInstructions", least: 1, most: 400, usual: 80 },
   blocks: { option: "regionBlocks", least: 1, most: 400, usual: 100 },
   depth: { option: "callDepth", least: 0, most: 400, usual: 200 },
@@ -39,11 +39,11 @@ export const COMPILER_SETTINGS: Readonly<Record<string, CompilerSetting>> = {
 };
 
 /** What code can be compiled to. */
-const TARGETS: readonly CompilerOptions["target"][] = ["webassembly", "javascript"];
+const TARGETS: readonly CompilerOptions["target"][] = ["automatic", "webassembly", "javascript"];
 
 /**
- * Reads an `-accel` text: `interpreter`, or `jit` with the properties of `COMPILER_SETTINGS`, `target=webassembly|javascript` and
- * `stats=on|off`.
+ * Reads an `-accel` text: `interpreter`, or `jit` with the properties of `COMPILER_SETTINGS`, `target=automatic|webassembly|javascript`
+ * and `stats=on|off`.
  *
  * @throws {OptionError} Naming the nearest accelerator or property.
  */
@@ -56,7 +56,7 @@ export function parseAccel(text: string): Accelerator {
   const compiler = Object.fromEntries(
     Object.values(COMPILER_SETTINGS).map(({ option, usual }) => [option, usual]),
   ) as Record<CompilerSetting["option"], number>;
-  let stats = false, target: CompilerOptions["target"] = "webassembly";
+  let stats = false, target: CompilerOptions["target"] = "automatic";
   for (const property of properties) {
     const [key = "", value = "on"] = property.split("=");
     if (!known.includes(key)) {
@@ -68,10 +68,11 @@ export function parseAccel(text: string): Accelerator {
       continue;
     }
     if (key === "target") {
-      if (value !== "webassembly" && value !== "javascript") {
-        throw new OptionError(`-accel ${text}: target is webassembly or javascript${nearest(value, TARGETS)}`);
+      const found = TARGETS.find((one) => one === value);
+      if (found === undefined) {
+        throw new OptionError(`-accel ${text}: target is ${TARGETS.join(", ")}${nearest(value, TARGETS)}`);
       }
-      target = value;
+      target = found;
       continue;
     }
     const { option, least, most } = COMPILER_SETTINGS[key]!, number = /^\d+$/.test(value) ? Number(value) : NaN;

@@ -75,7 +75,7 @@ function addHtif({ bus, timeline, console, exit, elfs }: BoardParts): Device[] {
   const mirror = () => {
     for (const [address, , name] of windows) {
       const { low, high } = htif.registers[name];
-      const view = new DataView(ram.u8.buffer, address - ram.base, 8);
+      const view = new DataView(ram.u8.buffer, ram.u8.byteOffset + address - ram.base, 8);
       view.setUint32(0, low, true);
       view.setUint32(4, high, true);
     }

@@ -33,6 +33,6 @@ for (const xlen of WIDTHS) {
   }
   p.op("addi", { rd: "s0", rs1: "s0", imm: -1 }).to("beq", "end", { rs1: "s0", rs2: 0 }).to("jal", "loop");
   p.label("end").to("jal", "end").align(8).label("data").data(1, 32);
-  await using compiled = await Machine.create({ bios: p.elf(), accel: "jit,threshold=1" });
+  await using compiled = await Machine.create({ bios: p.elf(), accel: "jit,threshold=1,target=javascript" });
   await compiled.run({ maxInstructions: 5 * LONG });
 }
