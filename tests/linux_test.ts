@@ -1,0 +1,155 @@
+// Debian's Linux under OpenSBI, from reset to power-off, with the guest that `deno task guests` fetches. What the self-test prints
+// is what it prints in QEMU on the same images; a test compares the two where QEMU is installed.
+//
+// HARTBEAT_LINUX=all boots it in all the ways below, which takes minutes; without it there is one boot.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "node:test";
+import { Machine } from "../machine/machine.ts";
+import type { MachineOptions } from "../machine/options.ts";
+import { linuxFile } from "../scripts/fetch_linux.ts";
+import { qemuMissing } from "./support/qemu.ts";
+
+const MEMORY = "256M", BUDGET = 6_000_000_000;
+/** The kernel's own tests of its cryptography are more than half of a boot. */
+const COMMAND_LINE = "console=ttyS0 cryptomgr.notests";
+
+/** Lines of the self-test (tests/programs/linux/selftest.c) as QEMU 7.2 prints them. */
+const SELF_TEST = `
+ST pi=3.141587878926 sqrt2=1.414213562373095 sin1=0.841470984807897 fma=-5.5511151231257827e-17
+ST harmonicf=12.090841
+ST cvt -3 3000000000 1000000000000000000
+ST atomics=200000
+ST sigs=102
+ST misaligned=807060504030201
+ST crosspage=deadbeef
+ST fork=42 cow=7
+ST rdtime-ok=1
+ST rdcycle SIGILL
+ST rdinstret SIGILL
+ST usleep-ok=1
+ST xorshift=105544e9
+ST done
+`.trim().split("\n");
+
+/** What else the first process computes. */
+const COMPUTED = ["sumsq 2668667000", "2^64 = 18446744073709551616", "child 3", "slept 1", "loop 500"];
+
+function missing(): string | false {
+  if (linuxFile("Image") !== undefined) return false;
+  const why = "guests/linux is needed: deno task guests";
+  if (process.env.CI) throw new Error(why);
+  return why;
+}
+const more = missing() || (process.env.HARTBEAT_LINUX === "all" ? false : "takes minutes: HARTBEAT_LINUX=all");
+
+function boot(kind: "auto" | "shell" | "disk", options: MachineOptions = {}): Promise<Machine> {
+  const file = (name: string) => linuxFile(name)!;
+  return Machine.create({
+    bios: file("fw_jump.bin"),
+    kernel: file("Image"),
+    initrd: file(`initrd-${kind}.cpio.gz`),
+    append: COMMAND_LINE,
+    memory: MEMORY,
+    ...options,
+  });
+}
+
+/** An image with an empty ext4 file system. */
+function emptyFileSystem(): Uint8Array {
+  const folder = mkdtempSync(join(tmpdir(), "hartbeat-disk-")), image = join(folder, "ext4");
+  try {
+    const { status, stderr, error } = spawnSync("mke2fs", ["-q", "-t", "ext4", image, "16M"], { encoding: "utf8" });
+    assert.equal(status, 0, `mke2fs is needed (apt-get install e2fsprogs): ${error?.message ?? stderr}`);
+    return new Uint8Array(readFileSync(image));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const linesOf = (output: string) => output.split(/\r?\n/);
+const selfTest = (output: string) => linesOf(output).filter((line) => line.startsWith("ST "));
+
+/** Runs until the console shows a text; fails if the run ends before. */
+async function until(machine: Machine, text: string): Promise<void> {
+  const from = machine.console.output.length;
+  while (!machine.console.output.slice(from).includes(text)) {
+    const stop = await machine.run({ maxInstructions: 5_000_000 });
+    assert.equal(stop.kind, "budget", `before ${JSON.stringify(text)}:\n${machine.console.output.slice(-2000)}`);
+    assert.ok(machine.instructions < BUDGET, `no ${JSON.stringify(text)}:\n${machine.console.output.slice(-2000)}`);
+  }
+}
+
+async function toTheEnd(machine: Machine): Promise<string> {
+  const stop = await machine.run({ maxInstructions: BUDGET }), { output } = machine.console;
+  assert.deepEqual([stop.kind, "code" in stop && stop.code], ["exit", 0], output.slice(-2000));
+  return output;
+}
+
+function check(output: string): void {
+  assert.deepEqual(selfTest(output), SELF_TEST);
+  const lines = new Set(linesOf(output));
+  for (const line of COMPUTED) assert.ok(lines.has(line), line);
+  assert.match(output, /GUEST-INIT-DONE[^]*reboot: Power down/);
+  assert.doesNotMatch(output, /Oops|BUG:|Kernel panic|WARNING:/);
+}
+
+test("Linux boots under OpenSBI, passes its self-test and powers off", { skip: missing() }, async () => {
+  await using machine = await boot("auto");
+  check(await toTheEnd(machine));
+});
+
+test("the self-test under Linux prints the same in QEMU", { skip: missing() || qemuMissing(64) }, () => {
+  const file = (name: string) => linuxFile(name)!;
+  const { stdout } = spawnSync("qemu-system-riscv64", [
+    ...["-machine", "virt", "-m", MEMORY, "-nographic", "-bios", file("fw_jump.bin"), "-kernel", file("Image")],
+    ...["-initrd", file("initrd-auto.cpio.gz"), "-append", COMMAND_LINE],
+  ], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"], timeout: 240_000, maxBuffer: 1 << 24 });
+  check(stdout);
+});
+
+for (
+  const [what, options] of Object.entries<MachineOptions>({
+    "interpreted": { accel: "interpreter" },
+    "with A and D set by software, and without Sstc": { cpu: "rv64,svadu=off,sstc=off" },
+    "with Sv39 only": { append: `${COMMAND_LINE} no4lvl` },
+    "from fw_dynamic": { bios: "fw_dynamic.bin" },
+  })
+) {
+  test(`Linux boots and powers off ${what}`, { skip: more }, async () => {
+    const bios = typeof options.bios === "string" ? { bios: linuxFile(options.bios)! } : {};
+    await using machine = await boot("auto", { ...options, ...bios });
+    check(await toTheEnd(machine));
+  });
+}
+
+test("a shell under Linux answers what is typed", { skip: more }, async () => {
+  await using machine = await boot("shell");
+  await until(machine, "guest# ");
+  machine.console.send("echo $((6 * 7)) is the answer\n");
+  await until(machine, "\n42 is the answer");
+  await until(machine, "guest# ");
+  // Ctrl-C ends a command that would never end; Ctrl-D the shell.
+  machine.console.send("sleep 1000000\n");
+  await until(machine, "sleep 1000000");
+  await machine.run({ maxInstructions: 50_000_000 });
+  machine.console.send("\x03");
+  await until(machine, "guest# ");
+  machine.console.send("\x04");
+  assert.match(await toTheEnd(machine), /reboot: Power down/);
+});
+
+test("what Linux writes to ext4 on a virtio disk is there after a reboot", { skip: more }, async () => {
+  await using machine = await boot("disk", { drives: [{ file: emptyFileSystem() }] });
+  const output = await toTheEnd(machine);
+  const [, wrote] = /DISK wrote (\w+)/.exec(output) ?? [],
+    [, read] = /DISK read by the first boot (\w+)/.exec(output) ?? [];
+  assert.ok(wrote !== undefined && wrote === read, output.slice(-2000));
+  assert.match(output, /DISK done[^]*reboot: Power down/);
+  assert.doesNotMatch(output, /EXT4-fs error|I\/O error|insmod \S+ failed/);
+});
