@@ -11,7 +11,7 @@ import { SCHEMES } from "./support/page_tables.ts";
 import { privilegedGuest } from "./support/privileged_guest.ts";
 import { qemuMissing, runInQemu } from "./support/qemu.ts";
 
-const COUNT = Number(process.env.HARTBEAT_PROGRAMS ?? 400);
+const COUNT = Number(process.env.HARTBEAT_PROGRAMS ?? 200);
 const SEED = Number(process.env.HARTBEAT_SEED ?? 1);
 /** Cases of one guest. */
 const BATCH = 200;

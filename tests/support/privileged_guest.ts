@@ -95,7 +95,9 @@ export function privilegedGuest(xlen: Xlen, mode: number, seed: number, count: n
       rs1: "t6",
       imm: -3,
     });
-    p.to("bne", `${level}value`, { rs1: "t6", rs2: 0 }).li("t5", 0).csr("csrrw", `${level}tval`, 0, 0).label(`${level}value`);
+    p.to("bne", `${level}value`, { rs1: "t6", rs2: 0 }).li("t5", 0).csr("csrrw", `${level}tval`, 0, 0).label(
+      `${level}value`,
+    );
     hash("t5");
     p.csr("csrrs", `${level}cause`, "t5", 0);
     hash("t5");
