@@ -4,7 +4,7 @@ export type { Watch, WatchedAccess, WatchList } from "./hart/watchpoints.ts";
 export { type InstructionText, Machine, type RunOptions } from "./machine/machine.ts";
 export type { DeviceOptions, DriveOptions, GlobalProperty } from "./machine/device_options.ts";
 export { type BlockBackend, MemoryBlocks } from "./devices/block_backend.ts";
-export type { FileSource, LoaderDevice, MachineOptions } from "./machine/options.ts";
+export type { FileSource, LoaderDevice, MachineOptions, SymbolSource } from "./machine/options.ts";
 export type { Debugging, DebugServer, ListenOptions } from "./machine/debugging.ts";
 export type { Stop, StopBase } from "./machine/stop.ts";
 export type { FloatRegisters, HartView, RegisterName, Registers, Word } from "./machine/hart_view.ts";
@@ -49,7 +49,11 @@ export type {
   Reference,
   Width,
 } from "./devices/device.ts";
-export type { SymbolMatch, Symbols } from "./machine/symbols.ts";
+export type { Backtrace, Frame, FrameArgument } from "./machine/backtrace.ts";
+export type { SourcePosition } from "./debug/dwarf/scopes.ts";
+export type { Variable } from "./machine/variable.ts";
+export type { Plain } from "./debug/dwarf/value.ts";
+export type { FileOfSymbols, SymbolMatch, Symbols } from "./machine/symbols.ts";
 export type { ElfSymbol, SymbolBinding, SymbolType } from "./machine/elf_sections.ts";
 export type { CompiledExits, CompilerStatistics } from "./jit/statistics.ts";
 export type { CompileReason } from "./jit/code_cache.ts";

@@ -10,6 +10,8 @@ import type { InstructionText } from "./machine.ts";
 import { RunControl } from "./run_control.ts";
 
 const PAGE = 4096;
+/** More bytes than a guest's memory has. */
+const MAX_PEEK = 2 ** 31;
 
 const accesses = new WeakMap<object, DebugAccess>();
 
@@ -106,6 +108,18 @@ export class DebugAccess {
         const low = this.#bus.read(where, width), high = HIGH[0]!;
         for (let k = 0; k < width; k++) bytes[at + offset + k] = k < 4 ? low >>> 8 * k : high >>> 8 * (k - 4);
       });
+    });
+    return done ? bytes : undefined;
+  }
+
+  /** Bytes of RAM or ROM; undefined if one of them is neither. Unlike `read`, no device is touched. */
+  peek(hart: number | null, address: bigint, length: number): Uint8Array | undefined {
+    if (!(length >= 0 && length <= MAX_PEEK)) return undefined;
+    const bytes = new Uint8Array(length);
+    const done = this.#pieces(hart, address, length, (physical, at, size) => {
+      const plain = this.#bus.readBytes(physical, size);
+      if (plain !== undefined) bytes.set(plain, at);
+      return plain !== undefined;
     });
     return done ? bytes : undefined;
   }

@@ -1,7 +1,8 @@
 // ELF files: reads the header, segments, sections and symbols of a 32-bit or 64-bit little-endian RISC-V ELF.
+import { type ByteSource, sourceOf } from "./byte_source.ts";
 import { LoadError } from "./errors.ts";
 import { readSections } from "./elf_sections.ts";
-import type { ElfSection, ElfSymbol } from "./elf_sections.ts";
+import type { ElfSection, ElfSymbol, Sections, SectionTable } from "./elf_sections.ts";
 
 export type { ElfSection, ElfSymbol };
 
@@ -44,6 +45,8 @@ export interface Elf {
   readonly symbols: readonly ElfSymbol[];
   /** One line for each damaged part that loading could do without: why sections or symbols are missing. */
   readonly warnings: readonly string[];
+  /** The whole file. */
+  readonly source: ByteSource;
 }
 
 const magic = [0x7f, 0x45, 0x4c, 0x46];
@@ -240,14 +243,9 @@ function readSegments(bytes: Uint8Array, header: Header, name: string): ElfSegme
 export function parseElf(bytes: Uint8Array, name: string): Elf {
   const header = readHeader(bytes, name);
   const segments = readSegments(bytes, header, name);
-  const { sections, symbols, warnings } = readSections(bytes, {
-    name,
-    xlen: header.xlen,
-    table: header.sectionTable,
-    entrySize: header.sectionEntrySize,
-    count: header.sectionCount,
-    names: header.sectionNames,
-  });
+  const source = sourceOf({ name, bytes });
+  const { sections, symbols: readSymbols, warnings } = readSections(source, sectionTable(header, name));
+  const symbols = readSymbols();
   return {
     name,
     xlen: header.xlen,
@@ -258,7 +256,34 @@ export function parseElf(bytes: Uint8Array, name: string): Elf {
     sections,
     symbols,
     warnings,
+    source,
   };
+}
+
+function sectionTable(header: Header, name: string): SectionTable {
+  return {
+    name,
+    xlen: header.xlen,
+    table: header.sectionTable,
+    entrySize: header.sectionEntrySize,
+    count: header.sectionCount,
+    names: header.sectionNames,
+  };
+}
+
+/** What there is in an ELF file besides what is loaded. */
+export interface ElfInformation extends Sections {
+  readonly xlen: 32 | 64;
+}
+
+/**
+ * Opens an ELF file for its symbols and debug information. Of a large file only a few kilobytes are read.
+ *
+ * @throws {LoadError} If it is not an ELF file for RISC-V.
+ */
+export function openElf(source: ByteSource): ElfInformation {
+  const { name } = source, header = readHeader(source.read(0, 64), name);
+  return { xlen: header.xlen, ...readSections(source, sectionTable(header, name)) };
 }
 
 /**

@@ -1,5 +1,6 @@
 // ELF section headers and symbol tables. Nothing here is needed to load a file, so damage never throws: it is told in a
 // warning and the list stays empty.
+import type { ByteSource } from "./byte_source.ts";
 
 /** A section of an ELF file. */
 export interface ElfSection {
@@ -15,7 +16,9 @@ export interface ElfSection {
   readonly address: bigint;
   /** Size in bytes, also of a section that occupies no bytes of the file. */
   readonly size: bigint;
-  /** The bytes in the file (a view, not a copy); empty for NOBITS. */
+  /** Where its bytes are in the file. */
+  readonly offset: number;
+  /** The bytes in the file; empty for NOBITS. Read when asked for. */
   readonly bytes: Uint8Array;
 }
 
@@ -85,6 +88,7 @@ const symbolBindings: readonly SymbolBinding[] = ["local", "global", "weak"];
 /** Damage in a part that loading can do without. */
 class Damage extends Error {}
 
+/** A section header as it stands in the file. */
 interface RawSection {
   readonly nameOffset: number;
   readonly type: number;
@@ -120,24 +124,30 @@ class StringTable {
   }
 }
 
-function contents(bytes: Uint8Array, raw: RawSection): Uint8Array | undefined {
-  if (raw.type === typeNobits || raw.size === 0n) return bytes.subarray(0, 0);
-  if (raw.offset + raw.size > BigInt(bytes.length)) return undefined;
-  return bytes.subarray(Number(raw.offset), Number(raw.offset + raw.size));
+function inFile(source: ByteSource, raw: RawSection): boolean {
+  return raw.type === typeNobits || raw.size === 0n || raw.offset + raw.size <= BigInt(source.size);
 }
 
-function readTable(view: DataView, where: SectionTable): { raw: RawSection[]; names: number } {
+function contents(source: ByteSource, raw: RawSection): Uint8Array | undefined {
+  if (raw.type === typeNobits || raw.size === 0n) return new Uint8Array();
+  return inFile(source, raw) ? source.read(Number(raw.offset), Number(raw.size)) : undefined;
+}
+
+function readTable(source: ByteSource, where: SectionTable): { raw: RawSection[]; names: number } {
   const { xlen, table } = where;
   if (table === 0n) return { raw: [], names: 0 };
   const size = xlen === 32 ? 40 : 64;
   if (where.entrySize !== size) throw new Damage(`e_shentsize is ${where.entrySize}, it must be ${size} in ELF${xlen}`);
-  const fileEnd = BigInt(view.byteLength);
-  const read = (index: number): RawSection => {
-    const start = table + BigInt(index * size);
-    if (start + BigInt(size) > fileEnd) {
-      throw new Damage(`section header ${index} at 0x${start.toString(16)} lies outside of the file`);
-    }
-    const at = Number(start);
+  const fileEnd = BigInt(source.size);
+  if (table + BigInt(size) > fileEnd) {
+    throw new Damage(`section header 0 at 0x${table.toString(16)} lies outside of the file`);
+  }
+  const viewOf = (headers: number) => {
+    const bytes = source.read(Number(table), headers * size);
+    return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  };
+  const read = (view: DataView, index: number): RawSection => {
+    const at = index * size;
     const word = (narrow: number, wide: number): bigint =>
       xlen === 32 ? BigInt(view.getUint32(at + narrow, true)) : view.getBigUint64(at + wide, true);
     return {
@@ -151,27 +161,28 @@ function readTable(view: DataView, where: SectionTable): { raw: RawSection[]; na
       entrySize: word(36, 56),
     };
   };
-  const first = read(0);
+  const first = read(viewOf(1), 0);
   const count = where.count === 0 ? first.size : BigInt(where.count);
   if (table + count * BigInt(size) > fileEnd) {
     throw new Damage(`${count} section headers at 0x${table.toString(16)} do not fit into the file`);
   }
-  const raw = Array.from({ length: Number(count) }, (_, index) => read(index));
+  const view = viewOf(Number(count));
+  const raw = Array.from({ length: Number(count) }, (_, index) => read(view, index));
   return { raw, names: where.names === extendedNames ? first.link : where.names };
 }
 
-function readSymbols(bytes: Uint8Array, raw: readonly RawSection[], xlen: 32 | 64): ElfSymbol[] {
+function readSymbols(source: ByteSource, raw: readonly RawSection[], xlen: 32 | 64): ElfSymbol[] {
   const section = raw.find((each) => each.type === typeSymtab) ?? raw.find((each) => each.type === typeDynsym);
   if (section === undefined) return [];
   const entrySize = xlen === 32 ? 16 : 24;
   if (section.entrySize !== BigInt(entrySize)) {
     throw new Damage(`sh_entsize of the symbol table is ${section.entrySize}, it must be ${entrySize} in ELF${xlen}`);
   }
-  const table = contents(bytes, section);
+  const table = contents(source, section);
   if (table === undefined) throw new Damage("the symbol table lies outside of the file");
-  const strings = raw[section.link] && contents(bytes, raw[section.link]);
+  const strings = raw[section.link] && contents(source, raw[section.link]);
   if (strings === undefined) throw new Damage("the symbols' string table is missing or lies outside of the file");
-  const names = new StringTable(strings, bytes.length);
+  const names = new StringTable(strings, source.size);
   const view = new DataView(table.buffer, table.byteOffset, table.byteLength);
   const symbols: ElfSymbol[] = [];
   for (let at = entrySize; at + entrySize <= table.length; at += entrySize) {
@@ -192,16 +203,22 @@ function readSymbols(bytes: Uint8Array, raw: readonly RawSection[], xlen: 32 | 6
   return symbols;
 }
 
+/** Sections, and symbols once they are asked for. */
+export interface Sections {
+  readonly sections: readonly ElfSection[];
+  /** One line for each part that is damaged and therefore empty. */
+  readonly warnings: string[];
+  /** Reads the symbols of `.symtab`, else of `.dynsym`. */
+  symbols(): ElfSymbol[];
+}
+
 /**
  * Reads sections and symbols. Never throws: what is damaged stays empty and has a line in `warnings`.
  *
- * @param bytes The whole file.
+ * @param source The whole file.
  * @param where What the ELF header says of the section headers.
  */
-export function readSections(
-  bytes: Uint8Array,
-  where: SectionTable,
-): { sections: ElfSection[]; symbols: ElfSymbol[]; warnings: string[] } {
+export function readSections(source: ByteSource, where: SectionTable): Sections {
   const warnings: string[] = [];
   const attempt = <T>(what: string, empty: T, read: () => T): T => {
     try {
@@ -212,16 +229,19 @@ export function readSections(
       return empty;
     }
   };
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const { raw, names } = attempt("no sections", { raw: [], names: 0 }, () => readTable(view, where));
-  const strings = new StringTable((raw[names] && contents(bytes, raw[names])) ?? bytes.subarray(0, 0), bytes.length);
+  const { raw, names } = attempt("no sections", { raw: [], names: 0 }, () => readTable(source, where));
+  const strings = new StringTable((raw[names] && contents(source, raw[names])) ?? new Uint8Array(), source.size);
   const sections = attempt<ElfSection[]>("no sections", [], () =>
     raw.map((section, index): ElfSection => {
-      const body = contents(bytes, section);
-      if (body === undefined) throw new Damage(`section ${index} lies outside of the file`);
-      const { type, flags, address, size } = section;
-      return { index, name: strings.at(section.nameOffset), type, flags, address, size, bytes: body };
+      if (!inFile(source, section)) throw new Damage(`section ${index} lies outside of the file`);
+      const { type, flags, address, size, offset } = section;
+      return {
+        ...{ index, name: strings.at(section.nameOffset), type, flags, address, size, offset: Number(offset) },
+        get bytes() {
+          return contents(source, section) ?? new Uint8Array();
+        },
+      };
     }).slice(1));
-  const symbols = attempt<ElfSymbol[]>("no symbols", [], () => readSymbols(bytes, raw, where.xlen));
+  const symbols = () => attempt<ElfSymbol[]>("no symbols", [], () => readSymbols(source, raw, where.xlen));
   return { sections, symbols, warnings };
 }

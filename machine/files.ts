@@ -1,6 +1,7 @@
 // Files that options name. The only place of the machine that looks for a host: paths need one, bytes do not.
 
 import { type BlockBackend, SECTOR } from "../devices/block_backend.ts";
+import { type ByteSource, sourceOf } from "./byte_source.ts";
 import { LoadError } from "./errors.ts";
 import type { ImageFile } from "./image.ts";
 import type { FileSource } from "./options.ts";
@@ -16,9 +17,19 @@ interface FileSystem {
   fdatasyncSync(descriptor: number): void;
 }
 
-function fileSystem(): FileSystem | undefined {
+/** The part of `node:zlib` that is needed; the second came later. */
+interface Compression {
+  inflateSync(bytes: Uint8Array, options: { maxOutputLength: number }): Uint8Array;
+  zstdDecompressSync?(bytes: Uint8Array, options: { maxOutputLength: number }): Uint8Array;
+}
+
+function builtIn<T>(name: string): T | undefined {
   const host = globalThis as { process?: { getBuiltinModule?(name: string): unknown } };
-  return host.process?.getBuiltinModule?.("fs") as FileSystem | undefined;
+  return host.process?.getBuiltinModule?.(name) as T | undefined;
+}
+
+function fileSystem(): FileSystem | undefined {
+  return builtIn<FileSystem>("fs");
 }
 
 /**
@@ -121,4 +132,57 @@ export function openBlocks(path: string | URL, readOnly: boolean, where: string)
     throw new LoadError(`${where}: Could not open '${path}': it is ${status.isDirectory() ? "a folder" : "no file"}`);
   }
   return new FileBlocks(files, descriptor, status.size, readOnly);
+}
+
+/**
+ * Opens a file that an option names, of which parts are read later. It is open only while it is read.
+ *
+ * @param option The option, for messages.
+ * @throws {LoadError} If it cannot be read.
+ */
+export function openFile(source: FileSource, option: string): ByteSource {
+  if (typeof source !== "string" && !(source instanceof URL)) return sourceOf(readFile(source, option));
+  const name = String(source), files = fileSystem();
+  if (files === undefined) throw new LoadError(`${option} ${name}: there is no file system here; give the bytes`);
+  const opened = <T>(use: (descriptor: number) => T): T => {
+    let descriptor: number | undefined;
+    try {
+      return use(descriptor = files.openSync(source, "r"));
+    } catch (e) {
+      throw new LoadError(`${option} ${name}: ${reason(e, "read")}`);
+    } finally {
+      if (descriptor !== undefined) files.closeSync(descriptor);
+    }
+  };
+  const status = opened((descriptor) => files.fstatSync(descriptor));
+  // A pipe can only be read from the start to the end.
+  if (!status.isFile()) return sourceOf(readFile(source, option));
+  const { size } = status;
+  return {
+    name,
+    size,
+    read: (offset, length) => {
+      const buffer = new Uint8Array(Math.max(0, Math.min(length, size - offset)));
+      const count = buffer.length === 0
+        ? 0
+        : opened((descriptor) => files.readSync(descriptor, buffer, 0, buffer.length, offset));
+      return buffer.subarray(0, count);
+    },
+  };
+}
+
+/**
+ * Decompresses a section.
+ *
+ * @param format `zlib` or `zstd`.
+ * @param size Bytes that it has to give.
+ * @throws {LoadError} If the host cannot do that.
+ */
+export function inflate(bytes: Uint8Array, format: string, size: number): Uint8Array {
+  const compression = builtIn<Compression>("zlib"), options = { maxOutputLength: Math.max(1, size) };
+  if (format === "zlib" && compression !== undefined) return compression.inflateSync(bytes, options);
+  if (format === "zstd" && compression?.zstdDecompressSync !== undefined) {
+    return compression.zstdDecompressSync(bytes, options);
+  }
+  throw new LoadError(`${format} is not supported here`);
 }

@@ -13,6 +13,8 @@ import { invalidateCode } from "../jit/invalidation.ts";
 import { CompiledCode } from "../jit/listing.ts";
 import { type CompilerStatistics, sumOfStatistics } from "../jit/statistics.ts";
 import { parseAddressRanges } from "./address_range.ts";
+import type { SourcePosition } from "../debug/dwarf/scopes.ts";
+import type { Backtrace } from "./backtrace.ts";
 import type { Board, BuiltBoard } from "./board.ts";
 import { resetRom } from "./board.ts";
 import { addDeviceTree, type BootPlan, deviceTreeFileRoom, generatedDeviceTreeRoom, planBoot } from "./boot.ts";
@@ -20,18 +22,21 @@ import { Bus } from "./bus.ts";
 import { Console } from "./console.ts";
 import { DebugAccess } from "./debug_access.ts";
 import { Debugging } from "./debugging.ts";
+import { DebugInfo } from "./debug_info.ts";
 import { withChosen } from "./chosen.ts";
 import { buildDeviceTree } from "./device_tree.ts";
 import { parseAccel } from "./accelerator.ts";
+import { loadCppDemangler } from "./demangle_cpp.ts";
 import { parseDeviceTree } from "./device_tree_reader.ts";
 import { elfXlen } from "./elf.ts";
 import { AddressError, HookError, OptionError } from "./errors.ts";
 import type { ExpectDriver } from "./expect.ts";
 import { failureReport } from "./failure_report.ts";
-import { readFile } from "./files.ts";
+import { openFile, readFile } from "./files.ts";
 import { flashBoot } from "./flash_chips.ts";
 import { HartView } from "./hart_view.ts";
 import type { ImageFile, LoadPiece } from "./image.ts";
+import { Inspector } from "./inspector.ts";
 import { MemoryView } from "./memory_view.ts";
 import { deviceNodes, Mmio, withSocNodes } from "./mmio.ts";
 import { nearest } from "./nearest.ts";
@@ -44,9 +49,11 @@ import type { SbiAnswer } from "./sbi/extension.ts";
 import { type SbiCall, SbiFirmware } from "./sbi/firmware.ts";
 import { spike } from "./spike.ts";
 import type { Stop, StopCause } from "./stop.ts";
+import { loadedFile, SymbolFile } from "./symbol_file.ts";
 import { Symbols } from "./symbols.ts";
 import { Timeline } from "./timeline.ts";
 import { turn } from "./turn.ts";
+import type { Variable } from "./variable.ts";
 import { virt } from "./virt.ts";
 
 /** The boards there are, by name. */
@@ -143,6 +150,8 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   readonly #compiler: CompilerOptions | null;
   readonly #reboot: boolean;
   readonly #debug: DebugAccess;
+  readonly #info: DebugInfo;
+  readonly #inspector: Inspector;
   #exitCode: number | undefined;
   #resetRequested = false;
   #stopRequested = false;
@@ -169,7 +178,12 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   static async create<X extends 32 | 64 = 32 | 64>(options: MachineOptions = {}): Promise<Machine<X>> {
     // Deno's first message makes V8 throw away all optimised code that uses typed arrays, so it should not come during a run.
     await turn();
-    return new Machine<X>(options);
+    const machine = new Machine<X>(options);
+    if (machine.#info.files.some(({ hasCpp }) => hasCpp)) {
+      const demangle = await loadCppDemangler();
+      if (demangle !== undefined) machine.symbols.cppDemangler = demangle;
+    }
+    return machine;
   }
 
   private constructor(options: MachineOptions) {
@@ -288,7 +302,11 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     );
     this.warnings = this.#plan.warnings;
     this.symbols = new Symbols();
-    for (const elf of this.#plan.elfs) this.symbols.add(elf.symbols);
+    this.#info = new DebugInfo(this.symbols);
+    for (const elf of this.#plan.elfs) this.#info.add(loadedFile(elf));
+    for (const { file, offset = 0 } of options.symbols ?? []) {
+      this.#info.add(new SymbolFile(openFile(file, "-symbols"), { offset: BigInt(offset) }));
+    }
 
     this.harts = this.#harts.map((hart) => new HartView<X>(hart));
     this.memory = new MemoryView(this.#bus);
@@ -351,8 +369,9 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       images: this.#plan.images,
       reset: () => this.#resetFromOutside(),
       disassemble: (bytes, address) => this.#disassemble(bytes, address),
-      backtrace: (hart) => this.symbols.format(this.#harts[hart]!.pc),
+      backtrace: (hart) => this.#inspector.backtrace(hart).toString(),
     });
+    this.#inspector = new Inspector(this.#debug, this.#info, this.#executors[0]!.decoder);
     this.#debug.control.onChange = () => {
       this.#count.stop();
       this.#wakeUp();
@@ -381,6 +400,35 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   get compilerStatistics(): Readonly<CompilerStatistics> | undefined {
     if (this.#compiler === null) return undefined;
     return sumOfStatistics(this.#executors.flatMap(({ code }) => code === null ? [] : [code.statistics]));
+  }
+
+  /**
+   * The functions that a hart is in, from the innermost on, with source lines and arguments where the program has debug
+   * information. Looking has no side effects.
+   */
+  backtrace(hart: HartView<X> = this.hart): Backtrace {
+    return this.#inspector.backtrace(hart.id);
+  }
+
+  /**
+   * A variable of the program that the guest runs, by its debug information: `sched.runq.len`, `*list->head`, `table[3].name`,
+   * `kernel::COUNTER`.
+   *
+   * @param name A name as the source has it, with steps as in C.
+   * @param where The hart and the number of its frame in whose function the name is looked for first. Default: hart 0, frame 0.
+   * @throws {AddressError} If there is no such variable, or it has no value here.
+   */
+  variable(name: string, where: { readonly hart?: HartView<X>; readonly frame?: number } = {}): Variable {
+    return this.#inspector.variable(name, (where.hart ?? this.hart).id, where.frame ?? 0);
+  }
+
+  /**
+   * The source line of an address or symbol; undefined if no debug information says it.
+   *
+   * @throws {AddressError} If there is no such symbol.
+   */
+  source(where: number | bigint | string): SourcePosition | undefined {
+    return this.#inspector.source(this.#address(where));
   }
 
   /**

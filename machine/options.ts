@@ -27,6 +27,14 @@ export interface LoaderDevice {
   readonly hart?: number;
 }
 
+/** One `-symbols`: a file with symbols and perhaps debug information of what the guest runs. */
+export interface SymbolSource {
+  /** An ELF file (with its debug information), or a list as `nm` writes it (System.map). */
+  readonly file: FileSource;
+  /** Bytes from where the file is linked to where it runs; may be negative. Default 0. */
+  readonly offset?: number | bigint;
+}
+
 /** Options of `Machine.create`. The names are QEMU's where it has one. */
 export interface MachineOptions {
   /** Board: `virt` (the default) or `spike`. */
@@ -62,6 +70,8 @@ export interface MachineOptions {
   readonly globals?: readonly GlobalProperty[];
   /** True: what the guest writes to any drive is kept in memory only (`-snapshot`). */
   readonly snapshot?: boolean;
+  /** Files with symbols besides the programs that are loaded; read when they are needed. */
+  readonly symbols?: readonly SymbolSource[];
   /** An instruction takes 2^shift nanoseconds of virtual time; 0 to 10. Default 0. */
   readonly icountShift?: number;
   /**

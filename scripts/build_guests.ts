@@ -12,10 +12,20 @@ import { fileURLToPath } from "node:url";
 export interface GuestProgram {
   readonly name: string;
   readonly sources: readonly string[];
+  /** Width of registers; 64 if absent. */
   readonly xlen?: 32 | 64;
+  /** Options of the compiler for all sources in place of `-O2`. */
+  readonly options?: readonly string[];
+  /** The linker's script; `bare.ld` if absent. */
+  readonly script?: string;
 }
 
-/** All programs. They are RV64IMAC or RV32IMAC, linked by bare.ld. */
+/** A program for tests of debug information. */
+function debug(name: string, source: string, options: string): GuestProgram {
+  return { name, sources: ["debug_start.S", source], options: options.split(" "), script: "debug.ld" };
+}
+
+/** All programs. They are RV64IMAC or RV32IMAC. */
 export const GUEST_PROGRAMS: readonly GuestProgram[] = [
   { name: "kernel", sources: ["kernel_start.S", "kernel.c"] },
   { name: "echo", sources: ["echo.S"] },
@@ -25,6 +35,14 @@ export const GUEST_PROGRAMS: readonly GuestProgram[] = [
   { name: "htif", sources: ["htif.S"] },
   { name: "virtio_disk", sources: ["virtio_disk_start.S", "virtio_disk.c"] },
   { name: "virtio_disk32", sources: ["virtio_disk_start.S", "virtio_disk.c"], xlen: 32 },
+  debug("debug_c_4_0", "debug_c.c", "-gdwarf-4 -O0"),
+  debug("debug_c_4_2", "debug_c.c", "-gdwarf-4 -O2 -fasynchronous-unwind-tables"),
+  debug("debug_c_5_0", "debug_c.c", "-gdwarf-5 -O0"),
+  debug("debug_c_5_2", "debug_c.c", "-gdwarf-5 -O2 -Wl,--compress-debug-sections=zlib"),
+  debug("debug_c_plain", "debug_c.c", "-g0 -O1"),
+  debug("debug_c_fp", "debug_c.c", "-g0 -O1 -fno-omit-frame-pointer"),
+  debug("debug_cpp_5_0", "debug_cpp.cc", "-gdwarf-5 -O0 -fno-exceptions -fno-rtti"),
+  debug("debug_cpp_4_2", "debug_cpp.cc", "-gdwarf-4 -O2 -fno-exceptions -fno-rtti"),
 ];
 
 /** Folder with sources and ELF files. */
@@ -37,8 +55,8 @@ const TARGET: Readonly<Record<32 | 64, readonly string[]>> = {
   32: ["-march=rv32imac_zicsr", "-mabi=ilp32"],
   64: ["-march=rv64imac_zicsr", "-mabi=lp64"],
 };
-const COMPILE = "-mcmodel=medany -O2 -Wall -Werror -ffreestanding -c".split(" ");
-const LINK = "-nostdlib -static -Wl,--build-id=none -Wl,-T,bare.ld".split(" ");
+const COMPILE = "-mcmodel=medany -Wall -Werror -ffreestanding -c".split(" ");
+const LINK = "-nostdlib -static -Wl,--build-id=none".split(" ");
 
 /** `GCC: (…) 12.2.0` as the compiler writes it into what it compiles; undefined if it is not installed. */
 export function compilerIdentity(): string | undefined {
@@ -53,10 +71,13 @@ export function compilerIdentity(): string | undefined {
  * @param output Path of the ELF file.
  * @throws {Error} With the compiler's messages, if it fails.
  */
-export function buildGuest({ name, sources, xlen = 64 }: GuestProgram, output: string): void {
+export function buildGuest(
+  { name, sources, xlen = 64, options = ["-O2"], script = "bare.ld" }: GuestProgram,
+  output: string,
+): void {
   const folder = mkdtempSync(join(tmpdir(), "hartbeat-guest-"));
   try {
-    const inputs = ["bare.ld", ...sources];
+    const inputs = [script, ...sources];
     for (const file of inputs) copyFileSync(join(PROGRAMS_FOLDER, file), join(folder, file));
     const run = (args: string[]) => {
       const { status, stderr, error } = spawnSync(COMPILER, args, { cwd: folder, encoding: "utf8" });
@@ -64,8 +85,12 @@ export function buildGuest({ name, sources, xlen = 64 }: GuestProgram, output: s
       if (status !== 0) throw new Error(`${name}: ${COMPILER} failed:\n${stderr}`);
     };
     const objects = sources.map((source) => `${source}.o`);
-    sources.forEach((source, k) => run([...TARGET[xlen], ...COMPILE, source, "-o", objects[k]!]));
-    run([...TARGET[xlen], ...LINK, ...objects, "-o", `${name}.elf`]);
+    const language = (source: string) =>
+      options.filter((option) => source.endsWith(".cc") || !/^-fno-(exceptions|rtti)$/.test(option));
+    // Debug information names the folder.
+    const place = [`-ffile-prefix-map=${folder}=/guest`, `-Wa,--debug-prefix-map=${folder}=/guest`];
+    sources.forEach((source, k) => run([...TARGET[xlen], ...COMPILE, ...place, ...language(source), source, "-o", objects[k]!]));
+    run([...TARGET[xlen], ...LINK, ...options, `-Wl,-T,${script}`, ...objects, "-o", `${name}.elf`]);
     copyFileSync(join(folder, `${name}.elf`), output);
   } finally {
     rmSync(folder, { recursive: true });
