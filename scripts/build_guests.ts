@@ -89,7 +89,9 @@ export function buildGuest(
       options.filter((option) => source.endsWith(".cc") || !/^-fno-(exceptions|rtti)$/.test(option));
     // Debug information names the folder.
     const place = [`-ffile-prefix-map=${folder}=/guest`, `-Wa,--debug-prefix-map=${folder}=/guest`];
-    sources.forEach((source, k) => run([...TARGET[xlen], ...COMPILE, ...place, ...language(source), source, "-o", objects[k]!]));
+    sources.forEach((source, k) =>
+      run([...TARGET[xlen], ...COMPILE, ...place, ...language(source), source, "-o", objects[k]!])
+    );
     run([...TARGET[xlen], ...LINK, ...options, `-Wl,-T,${script}`, ...objects, "-o", `${name}.elf`]);
     copyFileSync(join(folder, `${name}.elf`), output);
   } finally {
