@@ -1,11 +1,12 @@
 // README.md says what is so: its programs run, its help is the command's, its options are accepted.
 
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { helpText } from "../cli/help.ts";
 import { hartbeat } from "./support/command.ts";
-import { blocks as blocksOf, page, ROOT, runProgram } from "./support/pages.ts";
+import { blocks as blocksOf, docsPages, page, ROOT, runProgram } from "./support/pages.ts";
 
 /** The code blocks in a language. */
 function blocks(language: string): string[] {
@@ -44,4 +45,22 @@ test("the Cargo runner of the README ends in the option that takes the program",
   const runner = /^runner = "(.*)"$/m.exec(blocks("toml")[0]!)![1]!.split(" ");
   const args = runner.slice(runner.findIndex((word) => word.endsWith("cli.ts")) + 1);
   assert.equal(hartbeat([...args, fileURLToPath(new URL("tests/programs/p0uart.elf", ROOT))]).code, 7);
+});
+
+test("the speeds in the README are those of bench/README.md", () => {
+  const rows = (name: string, columns: readonly number[]) =>
+    [...page(name).matchAll(/^\| (?:virt|\*\*rv).*$/gm)].map(([row]) => row.split("|").map((cell) => cell.trim()))
+      .map((cells) => columns.map((column) => cells[column]!));
+  const shown = rows("README.md", [1, 2, 3]);
+  assert.equal(shown.length, 12);
+  assert.deepEqual(
+    shown,
+    rows("bench/README.md", [1, 4, 5]).filter(([name]) => shown.some(([other]) => other === name)),
+  );
+});
+
+test("the links of the README lead to pages, and it links every page", () => {
+  const links = [...page("README.md").matchAll(/\]\(([^)#:]+)\)/g)].map((match) => match[1]!);
+  for (const link of links) assert.ok(existsSync(new URL(link, ROOT)), link);
+  for (const name of docsPages()) assert.ok(links.includes(name), `${name} is not linked`);
 });
