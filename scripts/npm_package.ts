@@ -47,16 +47,20 @@ export function packageJson(): Record<string, unknown> {
     type: "module",
     exports: { ...Object.fromEntries(exports), "./package.json": "./package.json" },
     bin: { [COMMAND.name]: output(EXPORTS[COMMAND.export]!, ".js") },
-    files: ["esm", "!esm/package.json", "!esm/tests"],
+    files: ["docs", "esm", "!esm/package.json", "!esm/tests"],
     // process.getBuiltinModule came with 22.3.
     engines: { node: ">=22.3" },
     sideEffects: false,
   };
 }
 
-/** The README as users of the package read it: programs import the package, and the command is installed. */
+/**
+ * The README as users of the package read it: programs import the package, the command is installed, and what is only in the
+ * checkout is no link.
+ */
 export function packageReadme(text: string): string {
-  return text.replaceAll('from "./mod.ts"', `from "${NAME}"`).replaceAll(/(deno run -A|node) cli\.ts/g, `npx ${NAME}`);
+  return text.replaceAll('from "./mod.ts"', `from "${NAME}"`).replaceAll(/(deno run -A|node) cli\.ts/g, `npx ${NAME}`)
+    .replaceAll(/\[([^\]]+)\]\((?!docs\/)[^)]+\)/g, "$1");
 }
 
 /** Puts into the output what no compiler does. */
@@ -65,7 +69,7 @@ export function complete(folder: string): void {
     writeFileSync(join(folder, name), how(readFileSync(join(folder, name), "utf8")));
   writeFileSync(join(folder, "package.json"), JSON.stringify(packageJson(), null, 2) + "\n");
   writeFileSync(join(folder, "README.md"), packageReadme(readFileSync(join(ROOT, "README.md"), "utf8")));
-  cpSync(join(ROOT, "LICENSE"), join(folder, "LICENSE"));
+  for (const name of ["LICENSE", "docs"]) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
   change(output(EXPORTS[COMMAND.export]!, ".js"), (text) => text.replace(/^(#!.*\n)?/, "#!/usr/bin/env node\n"));
   // `AsyncDisposable` is not in the library that TypeScript takes for most targets.
   change(output(EXPORTS["."]!, ".d.ts"), (text) => `/// <reference lib="esnext.disposable" />\n${text}`);

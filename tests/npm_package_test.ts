@@ -77,7 +77,17 @@ test(
   () => {
     installed();
     const there = files(join(project, "node_modules", NAME));
-    for (const name of ["package.json", "README.md", "LICENSE", "esm/mod.js", "esm/mod.d.ts", "esm/cli.js"]) {
+    for (
+      const name of [
+        "package.json",
+        "README.md",
+        "LICENSE",
+        "docs/errors.md",
+        "esm/mod.js",
+        "esm/mod.d.ts",
+        "esm/cli.js",
+      ]
+    ) {
       assert.ok(there.includes(name), name);
     }
     for (const name of there.filter((name) => name.startsWith("esm/"))) {
@@ -102,6 +112,7 @@ test("the README of the package imports the package and calls the command by its
   assert.match(text, /^import \{ Machine \} from "hartbeat";$/m);
   assert.match(text, /^npx hartbeat -machine virt /m);
   assert.doesNotMatch(text, /mod\.ts"|[^/]cli\.ts -/);
+  for (const [, link] of text.matchAll(/\]\(([^)]+)\)/g)) assert.match(link!, /^docs\//);
 });
 
 for (const major of [22, 24]) {
