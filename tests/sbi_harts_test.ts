@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RAM_BASE } from "./support/assemble.ts";
+import { WAYS } from "./support/counting.ts";
 import { WIDTHS } from "./support/guest.ts";
 import { EID, ERROR, SupervisorProgram } from "./support/supervisor.ts";
 
@@ -260,6 +261,74 @@ for (const xlen of WIDTHS) {
         assert.deepEqual(notes, [111n, 222n, 111n]);
       }
     }
+  });
+}
+
+/** Turns translation on: RAM stays where it is. */
+function translate(p: SupervisorProgram): void {
+  p.la("t0", "table").op("srli", { rd: "t0", rs1: "t0", imm: 12 }).li("t1", p.xlen === 64 ? 8n << 60n : 1n << 31n);
+  p.op("or", { rd: "t0", rs1: "t0", rs2: "t1" }).csr("csrrw", "satp", 0, "t0").op("sfence.vma");
+}
+function pageTable(p: SupervisorProgram): void {
+  p.align(4096).label("table");
+  const leaf = (address: number) => Math.floor(address / 4096) * 1024 + 0xcf;
+  if (p.xlen === 64) { for (let k = 0; k < 512; k++) p.data(k === 2 ? leaf(RAM_BASE) : 0, 8); }
+  else for (let k = 0; k < 1024; k++) p.word(k === 513 ? leaf(RAM_BASE + 0x40_0000) : 0);
+}
+
+for (const xlen of WIDTHS) {
+  test(`RV${xlen} harts that count under translation lose nothing, interpreted and compiled`, async () => {
+    for (const [name, add] of Object.entries(WAYS)) {
+      const runs: unknown[] = [], times = 200;
+      for (const accel of ["interpreter", "jit,threshold=5"]) {
+        const p = new SupervisorProgram(xlen).call(EID.HSM, 0, 1, "count", 0).label("count");
+        translate(p);
+        p.la("s1", "counter").la("s2", "lock").li("s3", times).label("loop");
+        add(p);
+        p.op("addi", { rd: "s3", rs1: "s3", imm: -1 }).to("bne", "loop", { rs1: "s3", rs2: 0 });
+        p.la("t0", "done").li("t1", 1).op("amoadd.w", { rd: "t1", rs1: "t0", rs2: "t1" });
+        p.to("bne", "last", { rs1: "t1", rs2: 0 }).label("wait").op("wfi").to("jal", "wait").label("last").end();
+        for (const label of ["counter", "lock", "done"]) p.align(64).label(label).word(0);
+        pageTable(p);
+        const { stop, machine } = await p.run({ smp: 2, accel, quantum: 61 });
+        assert.equal(stop.kind, "exit", name);
+        assert.equal(machine.memory.read32(p.address("counter")), 2 * times, `${name}, ${accel}`);
+        if (accel !== "interpreter") assert.ok(machine.compilerStatistics!.regions > 0, name);
+        runs.push([stop.instructions, machine.harts.map((hart) => [hart.pc, hart.x.t0, hart.readCsr("minstret")])]);
+      }
+      assert.deepEqual(runs[1], runs[0], name);
+    }
+  });
+
+  test(`code that another RV${xlen} hart overwrites is seen under translation, too`, async () => {
+    // The second hart counts by a function that the first turns into one that adds more, a hundred times.
+    const runs: unknown[] = [];
+    for (const accel of ["interpreter", "jit,threshold=5"]) {
+      const p = new SupervisorProgram(xlen).call(EID.HSM, 0, 1, "second", 0);
+      translate(p);
+      p.la("s2", "function").la("s3", "sum").li("s4", 0).li("s5", 0x0005_0513).li("s6", 100).label("change");
+      p.op("addi", { rd: "s4", rs1: "s4", imm: 1 }).op("slli", { rd: "t0", rs1: "s4", imm: 20 });
+      p.op("or", { rd: "t0", rs1: "t0", rs2: "s5" }).op("sw", { rs1: "s2", rs2: "t0" });
+      // Until then, the other has called the old function; now it calls the new one at once, 50 times.
+      setWord(p, "go");
+      awaitWord(p, "ready");
+      p.to("bne", "change", { rs1: "s4", rs2: "s6" }).op("lw", { rd: "t0", rs1: "s3" }).note("t0").end();
+      p.align(4).label("second");
+      translate(p);
+      p.la("s2", "function").la("s3", "sum").li("a0", 0).label("next");
+      awaitWord(p, "go");
+      p.li("s4", 50).label("call").op("jalr", { rd: "ra", rs1: "s2" }).op("addi", { rd: "s4", rs1: "s4", imm: -1 });
+      p.to("bne", "call", { rs1: "s4", rs2: 0 }).op("sw", { rs1: "s3", rs2: "a0" });
+      setWord(p, "ready");
+      p.to("jal", "next").align(64).label("function").op("addi", { rd: "a0", rs1: "a0" }).op("jalr", { rs1: "ra" });
+      for (const label of ["go", "ready", "sum"]) p.align(64).label(label).word(0);
+      pageTable(p);
+      const { notes, stop } = await p.run({ smp: 2, accel });
+      assert.equal(stop.kind, "exit");
+      assert.deepEqual(notes, [50n * 5050n]);
+      runs.push(stop.instructions);
+    }
+    assert.equal(runs[1], runs[0]);
   });
 }
 

@@ -7,6 +7,7 @@ import type { Xlen } from "../isa/instruction.ts";
 import { Machine } from "../machine/machine.ts";
 import type { MachineOptions } from "../machine/options.ts";
 import { Program, RAM_BASE } from "./support/assemble.ts";
+import { WAYS } from "./support/counting.ts";
 import { WIDTHS } from "./support/guest.ts";
 
 const CLINT = 0x200_0000, FINISHER = 0x10_0000, PASS = 0x5555;
@@ -63,32 +64,6 @@ function finish(p: Program, harts: number): void {
   p.align(64).label("done").word(0).align(64);
 }
 
-const unlock = (p: Program) => p.op("amoswap.w", { rs1: "s2", rs2: 0, imm: 1 });
-
-/** Each way adds 1 to the word at s1. */
-const WAYS: Record<string, (p: Program) => void> = {
-  "an AMO": (p) => p.li("t0", 1).op("amoadd.w", { rs1: "s1", rs2: "t0" }),
-  "LR and SC": (p) =>
-    p.label("again").op("lr.w", { rd: "t0", rs1: "s1" }).op("addi", { rd: "t0", rs1: "t0", imm: 1 })
-      .op("sc.w", { rd: "t1", rs1: "s1", rs2: "t0" }).to("bne", "again", { rs1: "t1", rs2: 0 }),
-  "AMOCAS": (p) =>
-    p.label("again").op("lw", { rd: "t0", rs1: "s1" }).op("addi", { rd: "t1", rs1: "t0", imm: 1 })
-      .op("addi", { rd: "t2", rs1: "t0" }).op("amocas.w", { rd: "t0", rs1: "s1", rs2: "t1" })
-      .to("bne", "again", { rs1: "t0", rs2: "t2" }),
-  "a spinlock that swaps": (p) => {
-    p.li("t0", 1).label("again").op("amoswap.w", { rd: "t1", rs1: "s2", rs2: "t0", imm: 2 });
-    p.to("bne", "again", { rs1: "t1", rs2: 0 }).op("lw", { rd: "t1", rs1: "s1" });
-    unlock(p.op("addi", { rd: "t1", rs1: "t1", imm: 1 }).op("sw", { rs1: "s1", rs2: "t1" }));
-  },
-  "a spinlock that reads, pauses and reserves": (p) => {
-    p.label("again").op("lw", { rd: "t0", rs1: "s2" }).to("beq", "try", { rs1: "t0", rs2: 0 });
-    p.op("fence", { imm: 0x10 }).to("jal", "again").label("try").li("t0", 1).op("lr.w", { rd: "t1", rs1: "s2" });
-    p.to("bne", "again", { rs1: "t1", rs2: 0 }).op("sc.w", { rd: "t1", rs1: "s2", rs2: "t0" });
-    p.to("bne", "again", { rs1: "t1", rs2: 0 }).op("lw", { rd: "t1", rs1: "s1" });
-    unlock(p.op("addi", { rd: "t1", rs1: "t1", imm: 1 }).op("sw", { rs1: "s1", rs2: "t1" }));
-  },
-};
-
 /** What is left behind: counts, registers, memory. */
 function state(machine: Machine): unknown {
   return {
@@ -111,7 +86,13 @@ for (const xlen of WIDTHS) {
   for (const [name, add] of Object.entries(WAYS)) {
     test(`RV${xlen} harts count with ${name}, and nothing is lost, with any quantum, interpreted and compiled`, async () => {
       const times = 150;
-      for (const [harts, quantum, addresses] of [[2, 1, "real"], [4, 50, "real"], [3, 77, "virtual"]] as const) {
+      for (
+        const [harts, quantum, addresses, accelerators] of [
+          [2, 1, "real", ["interpreter", "jit,threshold=1"]],
+          [3, 50, "real", ["interpreter", "jit,threshold=30"]],
+          [2, 77, "virtual", ["interpreter", "jit,threshold=1"]],
+        ] as const
+      ) {
         const p = begin(xlen).la("s1", "counter").la("s2", "lock").li("s3", times);
         if (addresses === "virtual") translate(p);
         p.label("loop");
@@ -121,7 +102,7 @@ for (const xlen of WIDTHS) {
         p.label("counter").word(0).align(64).label("lock").word(0).align(64);
         pageTable(p);
         const states: unknown[] = [];
-        for (const accel of ACCELERATORS) {
+        for (const accel of accelerators) {
           await using machine = await create(p, { smp: harts, quantum, accel });
           const stop = await machine.run({ maxInstructions: 3_000_000 });
           assert.equal(stop.kind, "exit", `${harts} harts, quantum ${quantum}, ${accel}`);
