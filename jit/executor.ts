@@ -209,6 +209,7 @@ export class Executor implements HookedExecutor {
       operations: inlineOperations(hart.xlen),
       interpret: this.#interpret,
       enter: (low, high) => this.enter(low, high),
+      handlers: this.#handlers,
       heat: this.#heat,
       threshold: this.#options.threshold,
     });

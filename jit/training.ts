@@ -12,7 +12,7 @@ import { LINE_SHIFT } from "../hart/memory.ts";
 import { MSTATUS } from "../hart/status.ts";
 import { tlbBase } from "../hart/tlb.ts";
 import { Exception, MACHINE } from "../hart/trap.ts";
-import { type DecodeCache, PAGE_RECORDS } from "./decode_cache.ts";
+import { type DecodeCache, ILLEGAL, PAGE_RECORDS } from "./decode_cache.ts";
 import type { InlineOperation } from "./interpreter.ts";
 
 /** Registers of the training records, as numbers. */
@@ -30,6 +30,7 @@ export interface Trainee {
   readonly operations: readonly InlineOperation[];
   readonly interpret: (record: number) => number;
   readonly enter: (low: number, high: number) => number;
+  readonly handlers: ((record: number) => number)[];
   readonly heat: Uint16Array;
   readonly threshold: number;
 }
@@ -66,11 +67,17 @@ export function train(trainee: Trainee): void {
   for (const { words, values } of saved) words.set(values as never);
 }
 
-function rehearse({ hart, cache, operations, interpret, enter, heat, threshold }: Trainee): void {
+function rehearse({ hart, cache, operations, interpret, enter, handlers, heat, threshold }: Trainee): void {
   const { ram } = hart.memory, { state } = hart.count, scale = hart.xlen / 32;
   const page = ram.base, nextPage = ram.base + Math.min(4096, ram.size - 4096);
-  // Aligned and misaligned, in RAM and in the other page, nowhere, and operands of every order.
-  const operands = [[page + 1024, 1], [page + 1025, -1], [nextPage, page], [64, 64], [-1, 1], [1, -1]] as const;
+  // Aligned and misaligned, in RAM and in the other page, nowhere, operands of every order, sums that overflow 32 bits.
+  const most = 2 ** 31 - 1;
+  const operands = [
+    ...[[page + 1024, 1], [page + 1025, -1], [nextPage, page], [64, 64], [-1, 1], [1, -1], [33, 33]],
+    ...[[most, most], [-most, -most], [most, -most], [-most, most]],
+  ] as [number, number][];
+  // Also a shift by more than 32.
+  const immediates = [0, 33, -1];
   const put = (record: number, operation: number) => {
     cache.operation[record] = operation;
     cache.rd[record] = RD * scale;
@@ -93,16 +100,26 @@ function rehearse({ hart, cache, operations, interpret, enter, heat, threshold }
   };
   for (; round < ROUNDS; round++) {
     for (const { general, near } of operations) {
-      put(enter(page | 0, 0), near);
       for (const [rs1, rs2] of operands) {
         hart.writeX(RS1, BigInt(rs1));
         hart.writeX(RS2, BigInt(rs2));
-        run(page, 1);
+        // The immediate of a branch says where it goes.
+        for (const immediate of near === general ? immediates : [0]) {
+          put(enter(page | 0, 0), near);
+          cache.immediate[enter(page | 0, 0)] = immediate;
+          run(page, 1);
+        }
       }
       // The general form of a direct branch is a function of its own.
       put(enter(page | 0, 0), general);
       run(page, 1);
     }
+    // A handler after which the loop ends.
+    const illegal = handlers[ILLEGAL]!;
+    handlers[ILLEGAL] = () => -1;
+    put(enter(page | 0, 0), ILLEGAL);
+    run(page, 2);
+    handlers[ILLEGAL] = illegal;
     // Several in a row, over the end of the page, and into a halfword that has not been decoded.
     const { near } = operations[0]!, first = enter(page | 0, 0);
     for (let record = first; record < first + PAGE_RECORDS - 1; record++) put(record, near);
