@@ -277,7 +277,8 @@ export class WasmFunction {
     return this.#open(0x04, "if", result, "if");
   }
   else(): void {
-    this.op("else");
+    this.lines?.push(`${"  ".repeat(this.#labels.length)}else`);
+    this.#code.push(PLAIN.else);
   }
   end(): void {
     this.#labels.pop();

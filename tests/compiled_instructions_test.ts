@@ -113,12 +113,12 @@ function trial(instruction: Instruction, operands: Operands, x: bigint[], xlen: 
   return { text, expected: unsigned(effect.value!, xlen) };
 }
 
-for (const xlen of WIDTHS) {
-  test(`compiled RV${xlen} instructions compute what the manual says, whatever is known of their operands`, async () => {
+for (const [xlen, target] of WIDTHS.flatMap((xlen) => [[xlen, "javascript"], [xlen, "webassembly"]] as const)) {
+  test(`RV${xlen} instructions compiled to ${target} compute what the manual says, whatever is known of operands`, async () => {
     const random = randomWords(0xc0de + xlen);
     for (let k = 0; k < PROGRAMS; k++) {
       const p = new Program(xlen), trials = generate(p, random);
-      const guest = await Guest.with(p, "", { accel: "jit,threshold=1" });
+      const guest = await Guest.with(p, "", { accel: `jit,threshold=1,target=${target}` });
       const stop = await guest.machine.run({ until: p.address("end"), maxInstructions: 1_000_000 });
       assert.equal(stop.kind, "breakpoint");
       const out = p.address("out"), { memory } = guest.machine;

@@ -47,7 +47,10 @@ async function compareRandomGuests(first: number, count: number, hot: boolean, a
 
 test(`${PROGRAMS} random guests from seed ${SEED} on run the same compiled as early as can be`, async (t) => {
   // The second cache is too small for a guest, its regions are short and return to the executor after few calls.
-  const accels = ["jit,threshold=1", "jit,threshold=5,cache=1000,region=15,depth=2,target=javascript"];
+  const accels = [
+    "jit,threshold=1,target=webassembly",
+    "jit,threshold=5,cache=1000,region=15,depth=2,target=javascript",
+  ];
   const regions = await compareRandomGuests(SEED, PROGRAMS, false, accels);
   t.diagnostic(`${regions} regions compiled`);
   assert.ok(regions > PROGRAMS, `only ${regions} regions compiled: nothing was tested`);
@@ -56,7 +59,10 @@ test(`${PROGRAMS} random guests from seed ${SEED} on run the same compiled as ea
 const LONG = Math.ceil(PROGRAMS / 10);
 
 test(`${LONG} random guests from seed ${SEED} on run the same compiled when they are hot`, async (t) => {
-  const regions = await compareRandomGuests(SEED, LONG, true, ["jit", "jit,target=javascript"]);
+  const regions = await compareRandomGuests(SEED, LONG, true, [
+    "jit,threshold=500,target=webassembly",
+    "jit,threshold=500,target=javascript",
+  ]);
   t.diagnostic(`${regions} regions compiled`);
   assert.ok(regions > LONG / 2, `only ${regions} regions compiled: nothing was tested`);
 });
