@@ -5,6 +5,9 @@ export { type InstructionText, Machine, type RunOptions } from "./machine/machin
 export type { DeviceOptions, DriveOptions, GlobalProperty } from "./machine/device_options.ts";
 export { type BlockBackend, MemoryBlocks } from "./devices/block_backend.ts";
 export type { FileSource, LoaderDevice, MachineOptions, SymbolSource } from "./machine/options.ts";
+export type { SemihostingOptions } from "./machine/options.ts";
+export { ERRNO, FileError } from "./machine/semihosting_files.ts";
+export type { FileMode, SemihostingFile, SemihostingFiles } from "./machine/semihosting_files.ts";
 export type { Debugging, DebugServer, ListenOptions } from "./machine/debugging.ts";
 export type { Stop, StopBase } from "./machine/stop.ts";
 export type { FloatRegisters, HartView, RegisterName, Registers, Word } from "./machine/hart_view.ts";

@@ -26,7 +26,7 @@ export interface CommandOption {
 /** Names of QEMU's other options, which users may expect; docs/from-qemu.md says what to do instead. */
 export const NOT_YET: readonly string[] = [
   ..."qmp qmp-pretty mon chardev msg object set readconfig trace plugin singlestep debugcon".split(" "),
-  ..."enable-sync-profile semihosting semihosting-config loadvm incoming dump-vmstate only-migratable".split(" "),
+  ..."enable-sync-profile loadvm incoming dump-vmstate only-migratable".split(" "),
   ..."hda hdb hdc hdd cdrom fda fdb sd pflash mtdblock blockdev iscsi virtfs fsdev net nic netdev".split(" "),
   ..."fw_cfg option-rom smbios acpitable boot vga vnc spice full-screen rotate portrait audio audiodev".split(" "),
   ..."audio-help usb usbdevice k parallel tpmdev nodefaults no-user-config no-shutdown action watchdog".split(" "),

@@ -9,6 +9,7 @@ import { CSR, csrEntries, type CsrEntry, resetCsrs } from "./csr.ts";
 import { HardwareCounter } from "./hardware_counter.ts";
 import type { PhysicalMemory } from "./memory.ts";
 import { Pmp, pmpEntries } from "./pmp.ts";
+import { isSemihostingCall, type SemihostingHost } from "./semihosting.ts";
 import { MENVCFG_HIGH, MSTATUS } from "./status.ts";
 import { securityEntries } from "./security.ts";
 import { supervisorLevel } from "./supervisor.ts";
@@ -136,6 +137,8 @@ export class Hart {
   privilege: number = MACHINE;
   /** Interrupt wires from outside, as bits of mip. */
   lines = 0;
+  /** Who answers semihosting calls; null: they are breakpoints as any other. */
+  semihosting: SemihostingHost | null = null;
   /** While true, a debugger lets only others execute. */
   held = false;
   /** While true, no interrupt is taken, whatever is pending: a debugger steps. */
@@ -597,8 +600,14 @@ export class Hart {
     }
     raise(CAUSE.ecallFromU + this.privilege, 0, 0);
   }
-  ebreak(pcLow: number, pcHigh: number): void {
-    raise(CAUSE.breakpoint, pcLow, pcHigh);
+  ebreak(pcLow: number, pcHigh: number, nextLow: number, nextHigh: number): void {
+    const { semihosting } = this;
+    if (semihosting === null || nextLow - pcLow !== 4 || !isSemihostingCall(this, pcLow, pcHigh)) {
+      raise(CAUSE.breakpoint, pcLow, pcHigh);
+    }
+    if (semihosting.call(this)) return this.setPc(nextLow, nextHigh);
+    this.setPc(pcLow, pcHigh);
+    this.count.stop();
   }
   illegal(): void {
     raise(CAUSE.illegalInstruction, 0, 0);

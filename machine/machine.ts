@@ -47,6 +47,8 @@ import type { Step } from "./run_control.ts";
 import { DEFAULT_QUANTUM, MAX_QUANTUM, Scheduler } from "./scheduler.ts";
 import type { SbiAnswer } from "./sbi/extension.ts";
 import { type SbiCall, SbiFirmware } from "./sbi/firmware.ts";
+import type { Semihosting } from "./semihosting.ts";
+import { connectSemihosting } from "./semihosting_setup.ts";
 import { spike } from "./spike.ts";
 import type { Stop, StopCause } from "./stop.ts";
 import { loadedFile, SymbolFile } from "./symbol_file.ts";
@@ -144,6 +146,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   readonly #bus: Bus;
   readonly #built: BuiltBoard;
   readonly #peripherals: Peripherals;
+  readonly #semihosting: Semihosting | null;
   readonly #plan: BootPlan;
   readonly #firmware: SbiFirmware | undefined;
   readonly #definition: Board;
@@ -333,7 +336,10 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
         get: () => this.onTrap === null ? null : (trap: TrapRecord) => this.onTrap!(trap, this.harts[k]!),
       });
     });
-    this.console.onInput = () => this.#wakeUp();
+    this.console.onInput = () => {
+      this.#semihosting?.inputChanged();
+      this.#wakeUp();
+    };
     this.console.driver = this.#driver();
     this.mmio = new Mmio({
       bus: this.#bus,
@@ -372,6 +378,16 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       backtrace: (hart) => this.#inspector.backtrace(hart).toString(),
     });
     this.#inspector = new Inspector(this.#debug, this.#info, this.#executors[0]!.decoder);
+    this.#semihosting = connectSemihosting(options, {
+      debug: this.#debug,
+      console: this.console,
+      images: [...this.#plan.images, ...this.#plan.patches],
+      ram: this.#bus.ram,
+      startTime: this.#peripherals.rtcBase,
+      now: () => this.#timeline.now(),
+      mayComeInput: () => this.interactive,
+      exit,
+    });
     this.#debug.control.onChange = () => {
       this.#count.stop();
       this.#wakeUp();
@@ -487,6 +503,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     this.#plan.patches.forEach(write);
     for (const device of this.#built.devices) device.reset();
     this.mmio.reset();
+    this.#semihosting?.reset();
     for (const hart of this.#harts) {
       hart.reset();
       hart.pc = this.#plan.startAt.get(hart.id) ?? BigInt(this.#definition.resetVector);
@@ -853,6 +870,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     this.stop();
     this.#peripherals.drives.close();
+    this.#semihosting?.reset();
     return Promise.resolve();
   }
 }

@@ -5,6 +5,7 @@ import type { DeviceOptions, DriveOptions, GlobalProperty } from "./device_optio
 import { OptionError } from "./errors.ts";
 import type { DevicePlace } from "./mmio.ts";
 import { nearest } from "./nearest.ts";
+import type { SemihostingFiles } from "./semihosting_files.ts";
 
 /** A file: its path or URL (read through the host's file system), or its bytes with a name for messages. */
 export type FileSource = string | URL | Uint8Array | { readonly name: string; readonly bytes: Uint8Array };
@@ -33,6 +34,18 @@ export interface SymbolSource {
   readonly file: FileSource;
   /** Bytes from where the file is linked to where it runs; may be negative. Default 0. */
   readonly offset?: number | bigint;
+}
+
+/** How the guest is answered that makes semihosting calls. */
+export interface SemihostingOptions {
+  /** Whether user mode may make them. Default false. */
+  readonly userspace?: boolean;
+  /** What SYS_GET_CMDLINE gives, with spaces between. Default: the kernel's file name and command line. */
+  readonly args?: readonly string[];
+  /** Folder of the host that files are in; nothing outside of it can be reached. Default: there are no files. */
+  readonly folder?: string;
+  /** Files from elsewhere, in place of a folder. */
+  readonly files?: SemihostingFiles;
 }
 
 /** Options of `Machine.create`. The names are QEMU's where it has one. */
@@ -85,6 +98,11 @@ export interface MachineOptions {
   readonly accel?: string;
   /** Devices of yours that are there from the start, so that the device tree can name them. */
   readonly mmio?: readonly DevicePlace[];
+  /**
+   * Answers semihosting calls (`-semihosting`), which without it are breakpoints as any other. The console's input is then for
+   * them (SYS_READC, SYS_READ of `:tt`) and not for the UART; where there is none, it has ended, unless `interactive` is set.
+   */
+  readonly semihosting?: boolean | SemihostingOptions;
   /** False: a reset by the guest ends the run (`-no-reboot`). Default true. */
   readonly reboot?: boolean;
 }

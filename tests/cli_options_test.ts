@@ -80,6 +80,15 @@ test("every option sets what it says", () => {
   assert.equal(parseCommandLine(["-rtc", "base=2020-01-02,clock=vm"]).rtcBase, "2020-01-02");
   assert.deepEqual(parseCommandLine(["-s"]).gdb, { host: "", port: 1234 });
   assert.equal(parseCommandLine(["-S"]).halted, true);
+  const semihosting = (...args: string[]) => parseCommandLine(args).machine.semihosting;
+  assert.equal(semihosting("-semihosting"), true);
+  assert.deepEqual(semihosting("-semihosting-config", "enable=on,target=native,arg=a,,b,arg=c,folder=d,userspace=on"), {
+    userspace: true,
+    args: ["a,b", "c"],
+    folder: "d",
+  });
+  assert.deepEqual(semihosting("-semihosting-config", "arg=x", "-semihosting"), { userspace: false, args: ["x"] });
+  assert.equal(semihosting("-semihosting-config", "enable=off"), false);
   assert.deepEqual(parseCommandLine(["-monitor", "stdio"]).monitor, { kind: "stdio" });
   assert.deepEqual(parseCommandLine(["-monitor", "tcp:127.0.0.1:44,server=on"]).monitor, {
     kind: "tcp",
@@ -112,6 +121,12 @@ for (
     ["-drive file=x,readonly=maybe", "-drive readonly=: maybe is neither on nor off"],
     ["-drive file=x,cache=writebak", "-drive cache=writebak: no such value; did you mean writeback?"],
     ["-global foo", "-global foo: write MODEL.property=value, virtio-mmio.force-legacy=false, say"],
+    [
+      "-semihosting-config target=gdb",
+      "-semihosting-config target=gdb: calls are answered here, never by GDB; write native or auto",
+    ],
+    ["-semihosting-config target=nativ", "-semihosting-config target=nativ: no such value; did you mean native?"],
+    ["-semihosting-config foldr=x", "-semihosting-config foldr=x: no property foldr; did you mean folder?"],
     ["-gdb tcp:1234", "-gdb tcp:1234: not an address; write tcp::1234 or tcp:127.0.0.1:1234"],
     ["-gdb tcp::65536", "-gdb tcp::65536: not an address; write tcp::1234 or tcp:127.0.0.1:1234"],
     ["-gdb stdio", "-gdb stdio: not supported yet"],
