@@ -116,6 +116,9 @@ class Bytes {
     }
     this.#bytes[this.length++] = byte;
   }
+  put(at: number, byte: number): void {
+    this.#bytes[at] = byte;
+  }
   append(other: Bytes): void {
     const length = this.length + other.length;
     while (this.#bytes.length < length) {
@@ -193,6 +196,8 @@ export class WasmFunction {
   readonly #locals: { readonly type: WasmType; readonly name: string }[] = [];
   readonly #imports: Import[] = [];
   readonly #labels: Label[] = [];
+  /** Where in the code its own index must be put. */
+  readonly #selfCalls: number[] = [];
   /** Lines of text, if they are kept. */
   readonly lines: string[] | null;
 
@@ -311,6 +316,14 @@ export class WasmFunction {
     this.#code.push(0x10);
     unsigned(this.#code, index);
   }
+  /** Calls this function. */
+  callSelf(): void {
+    this.lines?.push(`${"  ".repeat(this.#labels.length + 1)}call $self`);
+    this.#code.push(0x10);
+    // Its index comes after those of the imports, which are not all known yet: five bytes hold any.
+    this.#selfCalls.push(this.#code.length);
+    for (const byte of [0x80, 0x80, 0x80, 0x80, 0]) this.#code.push(byte);
+  }
   /** Calls the function of the table at the index on the stack; it is of the kind of this one. */
   callIndirect(): void {
     this.#line("call_indirect");
@@ -329,6 +342,7 @@ export class WasmFunction {
 
   /** The whole module. It imports `memory`, `table` and the functions from `env`, and exports `run`. */
   module(): Uint8Array<ArrayBuffer> {
+    for (const at of this.#selfCalls) this.#code.put(at, 0x80 | this.#imports.length);
     const out = bytesOf(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0), i32 = TYPE_CODES.i32;
     // Types: of this function, then of each import.
     const types = bytesOf(1 + this.#imports.length, 0x60, 1, i32, 1, i32);

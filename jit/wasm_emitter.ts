@@ -63,6 +63,9 @@ export interface WasmCode {
 /** Entries of the table by which jumps to registers find cells. */
 export const LOOK_UP_ENTRIES = 4096;
 
+/** Registers that hold return addresses (unprivileged manual, "Jump and Link": return-address stack hints). */
+const LINKS: ReadonlySet<number> = new Set([1, 5]);
+
 const LOADS: Readonly<Record<string, MemoryInstruction>> = {
   i8: "i32.load8_s",
   u8: "i32.load8_u",
@@ -470,36 +473,51 @@ export class WasmEmitter {
         }
         this.#writeBack(this.#dirty);
         this.#storeCount();
+        // A return is one here, too. Any other jump goes on from here, so that what is called from there returns here.
+        if (t.kind === "indirectJump" && !LINKS.has(block.instructions.at(-1)!.operands.rs1)) {
+          const slow = f.block("slow");
+          this.#findCell(slow);
+          f.get(0), f.get(this.#e), f.returnCallIndirect();
+          f.end();
+        }
         f.get(this.#r), f.op("return");
       }
     }
   }
 
+  /** Leaves the number of the cell of the address in `r` in `e`; goes to a label if it is not in the table, or not compiled. */
+  #findCell(slow: Label): void {
+    const f = this.#f, { ready, lookUp } = this.#options.layout;
+    f.get(this.#r), f.i32(1), f.op("i32.shr_u"), f.i32(LOOK_UP_ENTRIES - 1), f.op("i32.and");
+    f.i32(3), f.op("i32.shl"), f.tee(this.#e);
+    f.memory("i32.load", lookUp), f.get(this.#r), f.op("i32.ne"), f.brIf(slow);
+    f.get(this.#e), f.memory("i32.load", lookUp + 4), f.tee(this.#e);
+    f.memory("i32.load8_u", ready), f.op("i32.eqz"), f.brIf(slow);
+  }
+
   /** Calls the region of a cell by number, or of the one whose address is in `r`, and goes on if it returns as expected. */
   #callCell(block: Block, next: Block, target: () => void, cell: number | null): void {
-    const f = this.#f, { ready, lookUp } = this.#options.layout;
+    const f = this.#f;
     this.#writeBack(this.#dirty);
     this.#storeCount();
     f.get(0), f.i32(0), f.op("i32.le_s"), f.if();
     target(), f.op("return");
     f.end();
-    const called = f.block("called"), slow = f.block("slow");
-    if (cell !== null) this.#load("i32.load8_u", ready + cell), f.op("i32.eqz"), f.brIf(slow);
-    else {
-      f.get(this.#r), f.i32(1), f.op("i32.shr_u"), f.i32(LOOK_UP_ENTRIES - 1), f.op("i32.and");
-      f.i32(3), f.op("i32.shl"), f.tee(this.#e);
-      f.memory("i32.load", lookUp), f.get(this.#r), f.op("i32.ne"), f.brIf(slow);
-      f.get(this.#e), f.memory("i32.load", lookUp + 4), f.tee(this.#e);
-      f.memory("i32.load8_u", ready), f.op("i32.eqz"), f.brIf(slow);
+    if (cell !== null && cell === this.#options.cell(this.#region.entry.pc)) {
+      f.get(0), f.i32(1), f.op("i32.sub"), f.callSelf(), f.set(this.#r);
+    } else {
+      const called = f.block("called"), slow = f.block("slow");
+      if (cell !== null) this.#load("i32.load8_u", this.#options.layout.ready + cell), f.op("i32.eqz"), f.brIf(slow);
+      else this.#findCell(slow);
+      f.get(0), f.i32(1), f.op("i32.sub");
+      if (cell !== null) f.i32(cell);
+      else f.get(this.#e);
+      f.callIndirect(), f.set(this.#r);
+      f.br(called);
+      f.end();
+      f.get(0), f.i32(1), f.op("i32.sub"), target(), f.call("called", 2, 1), f.set(this.#r);
+      f.end();
     }
-    f.get(0), f.i32(1), f.op("i32.sub");
-    if (cell !== null) f.i32(cell);
-    else f.get(this.#e);
-    f.callIndirect(), f.set(this.#r);
-    f.br(called);
-    f.end();
-    f.get(0), f.i32(1), f.op("i32.sub"), target(), f.call("called", 2, 1), f.set(this.#r);
-    f.end();
     f.get(this.#r), f.i32(next.pc), f.op("i32.ne"), f.if();
     f.get(this.#r), f.op("return");
     f.end();
