@@ -171,6 +171,18 @@ export const OPTIONS: readonly CommandOption[] = [
     },
   },
   {
+    names: ["symbols"],
+    argument: "FILE[,offset=N]",
+    group: "Programs",
+    help: "symbols and debug information of what runs (ELF, System.map); N: moved by",
+    apply(settings, value, option) {
+      const properties = readProperties(option, value, "file", ["offset"]), text = properties.get("offset") ?? "0";
+      const file = properties.get("file") ?? "", number = readNumber(`${option} offset=`, text.replace(/^-/, ""));
+      const offset = text.startsWith("-") ? -number : number;
+      settings.machine.symbols = [...settings.machine.symbols ?? [], { file, offset }];
+    },
+  },
+  {
     names: ["initrd"],
     argument: "FILE",
     group: "Programs",

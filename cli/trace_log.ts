@@ -2,6 +2,7 @@
 
 import type { AddressRange, CompiledCode } from "../jit/listing.ts";
 import type { TrapRecord } from "../hart/hart.ts";
+import { PRIVILEGE_LETTERS } from "../hart/trap.ts";
 import type { InstructionObserver } from "../machine/debug_access.ts";
 import type { HartView } from "../machine/hart_view.ts";
 import type { Machine } from "../machine/machine.ts";
@@ -120,8 +121,18 @@ export class TraceLog implements InstructionObserver {
     const name = (trap.interrupt ? INTERRUPTS : EXCEPTIONS)[trap.cause] ?? "reserved";
     this.#write(
       `riscv_cpu_do_interrupt: hart:${hart.id}, async:${Number(trap.interrupt)}, cause:${hex(trap.cause, digits)}, ` +
-        `epc:0x${word(trap.pcLow, trap.pcHigh)}, tval:0x${word(trap.valueLow, trap.valueHigh)}, desc=${name}\n`,
+        `epc:0x${word(trap.pcLow, trap.pcHigh)}, tval:0x${word(trap.valueLow, trap.valueHigh)}, desc=${name}\n` +
+        this.#levels(trap, hart),
     );
+  }
+
+  /** What QEMU's line lacks: from which privilege level to which, the status register, and what the addresses are in the program. */
+  #levels({ fromPrivilege, toPrivilege, pcLow, pcHigh }: TrapRecord, hart: HartView<32 | 64>): string {
+    const [from, to] = [PRIVILEGE_LETTERS[fromPrivilege], PRIVILEGE_LETTERS[toPrivilege]];
+    const status = `${to!.toLowerCase()}status`, digits = hart.xlen / 4, low = BigInt(pcLow >>> 0);
+    const epc = hart.xlen === 32 ? low : BigInt(pcHigh >>> 0) << 32n | low, place = this.#machine.symbols.format(epc);
+    const source = this.#machine.source(epc), line = source === undefined ? "" : ` at ${source.name}:${source.line}`;
+    return `  ${from} to ${to}, ${status}:0x${hex(hart.readCsr(status), digits)}, in ${place}${line}\n`;
   }
 }
 

@@ -6,11 +6,13 @@ import type { Stop } from "./stop.ts";
 
 /** How many lines of the console are shown. */
 const CONSOLE_LINES = 10;
+/** How many lines of a backtrace are shown. */
+const BACKTRACE_LINES = 20;
 
 const hex = (value: number | bigint) => `0x${BigInt(value).toString(16)}`;
 
 /** What a report is made from. */
-export type Reported = Pick<Machine, "harts" | "symbols" | "console" | "disassemble">;
+export type Reported = Pick<Machine, "harts" | "symbols" | "console" | "disassemble" | "backtrace">;
 
 /** A report in several lines. */
 export function failureReport(machine: Reported, stop: Stop): string {
@@ -25,6 +27,10 @@ export function failureReport(machine: Reported, stop: Stop): string {
     lines.push(`  arguments    ${names.map((name) => `${name} ${hex(x[name])}`).join(", ")}`);
     lines.push(`  returns to   ${machine.symbols.format(BigInt(x.ra))}, sp ${hex(x.sp)}`);
     lines.push(...trapLines(hart));
+    lines.push(
+      "  backtrace",
+      ...String(machine.backtrace(hart)).split("\n").slice(0, BACKTRACE_LINES).map((line) => `    ${line}`),
+    );
   }
   const text = machine.console.output.split(/\r?\n/).filter((line, k, all) => line !== "" || k < all.length - 1);
   if (text.length > 0) lines.push("console:", ...text.slice(-CONSOLE_LINES).map((line) => `  | ${line}`));

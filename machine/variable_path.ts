@@ -36,15 +36,13 @@ class Parser {
   parse(): VariablePath {
     const path = this.#unary(0);
     this.#blank();
-    if (this.#at < this.#text.length) this.#fail("what follows is not understood");
+    if (this.#at < this.#text.length) this.#fail();
     return path;
   }
 
-  #fail(what: string): never {
-    const where = this.#text.slice(this.#at);
-    throw new AddressError(
-      `${this.#text}: ${what}${where === "" ? " at its end" : ` at ${where}`}; write list->head[3].name, say`,
-    );
+  #fail(): never {
+    const rest = this.#text.slice(this.#at), where = rest === "" ? "its end" : rest;
+    throw new AddressError(`${this.#text}: not understood from ${where} on; write list->head[3].name, say`);
   }
 
   #blank(): void {
@@ -66,7 +64,7 @@ class Parser {
   }
 
   #unary(depth: number): VariablePath {
-    if (depth > 100) this.#fail("it is nested too deeply");
+    if (depth > 100) this.#fail();
     if (this.#take("*")) {
       const { name, steps } = this.#unary(depth + 1);
       return { name, steps: [...steps, { kind: "target" }] };
@@ -82,20 +80,20 @@ class Parser {
     let path: VariablePath;
     if (this.#take("(")) {
       path = this.#unary(depth + 1);
-      if (!this.#take(")")) this.#fail("a ) is missing");
+      if (!this.#take(")")) this.#fail();
     } else path = { name: this.#name(), steps: [] };
     const steps = [...path.steps];
     for (;;) {
       if (this.#take("->") || this.#take(".")) {
         const name = this.#match(/^(\w[\w$]*)/);
-        if (name === undefined) this.#fail("a member's name is missing");
+        if (name === undefined) this.#fail();
         steps.push({ kind: "member", name: name! });
       } else if (this.#take("[")) {
         const number = this.#match(/^-?(0x[0-9a-fA-F]+|\d+)/);
         const index = number === undefined ? this.#match(/^[A-Za-z_][\w:]*/) : Number(number);
-        if (index === undefined) this.#fail("an index is missing");
+        if (index === undefined) this.#fail();
         steps.push({ kind: "index", index: index! });
-        if (!this.#take("]")) this.#fail("a ] is missing");
+        if (!this.#take("]")) this.#fail();
       } else return { name: path.name, steps };
     }
   }
@@ -105,7 +103,7 @@ class Parser {
     let name = "";
     for (;;) {
       const part = this.#match(/^[A-Za-z_$][\w$]*|^\((anonymous namespace)\)|^\{[^}]*\}/);
-      if (part === undefined) this.#fail("a variable's name is missing");
+      if (part === undefined) this.#fail();
       name += part + this.#arguments();
       if (!this.#text.startsWith("::", this.#at)) return name;
       this.#at += 2;

@@ -24,7 +24,7 @@ test("every option sets what it says", () => {
     ..."-bios b -kernel k -initrd i -dtb d -smp cpus=1 -m 1G -cpu rv64,zbb=off -accel jit,threshold=3".split(" "),
     ..."-icount shift=3,sleep=off -rtc clock=host -no-reboot -nographic -display none -monitor none".split(" "),
     ..."-serial file:out.txt -serial null -d int,exec -d in_asm -D log.txt -name x".split(" "),
-    ...["-append", "console=ttyS0 quiet"],
+    ...["-append", "console=ttyS0 quiet", "-symbols", "a,,b.elf,offset=-0x10", "-symbols", "System.map"],
     ...["-device", "loader,file=a,,b,addr=0x80400000,force-raw=on,cpu-num=0"],
     ...["-device", "loader,addr=16,data=0xffffffffffffffff,data-len=8,data-be=on"],
     ...["-drive", "file=a,,b.img,format=raw,if=none,id=x0,readonly=on,snapshot=off,discard=unmap,cache=writethrough"],
@@ -45,6 +45,7 @@ test("every option sets what it says", () => {
       icountShift: 3,
       reboot: false,
       append: "console=ttyS0 quiet",
+      symbols: [{ file: "a,b.elf", offset: -16n }, { file: "System.map", offset: 0n }],
       loaders: [
         { file: "a,b", address: 0x80400000n, forceRaw: true, hart: 0 },
         { address: 16n, data: 0xffff_ffff_ffff_ffffn, dataLength: 8, dataBigEndian: true },

@@ -215,10 +215,14 @@ for (const machine of ["virt", "spike"]) {
 test("-d int logs each trap as QEMU does", { skip: qemuMissing(64) }, () => {
   const args = [...NOGRAPHIC, "-d", "int", "-bios", program("kernel")];
   // The kernel tries out whether there is PMP.
-  const lines = (log: string) => log.split("\n").filter((line) => !line.includes("desc=illegal_instruction"));
+  const qemuLines = (log: string) => log.split("\n").filter((line) => !line.startsWith("  "));
+  const lines = (log: string) => qemuLines(log).filter((line) => !line.includes("desc=illegal_instruction"));
   const here = hartbeat(args), there = qemu(64, args);
   assert.deepEqual(lines(here.stderr), lines(there.stderr));
   assert.equal(lines(here.stderr).filter((line) => line.includes("desc=m_timer")).length, 3);
+  // What QEMU does not say stands in a line of its own.
+  assert.match(here.stderr, /desc=user_ecall\n {2}U to M, mstatus:0x[0-9a-f]{16}, in user_main\+0x[0-9a-f]+\n/);
+  assert.match(here.stderr, /desc=m_timer\n {2}M to M, mstatus:0x[0-9a-f]{12}1880, in kernel_main/);
 });
 
 test("-d in_asm logs each instruction once, -d exec each time, in order with the traps", () => {
@@ -240,7 +244,7 @@ test("-d in_asm logs each instruction once, -d exec each time, in order with the
     const log = readFileSync(file, "utf8");
     const trap = (name: string, before: string, after: string) =>
       new RegExp(
-        `Trace 0: \\[\\w+\\] ${before}.*\\n\\S*riscv_cpu_do_interrupt: .*desc=${name}\\n(?:\\w+ <.*\\n)?.*${after}\\n`,
+        `Trace 0: \\[\\w+\\] ${before}.*\\n\\S*riscv_cpu_do_interrupt: .*desc=${name}\\n {2}.*\\n(?:\\w+ <.*\\n)?.*${after}\\n`,
       );
     // The instruction that traps comes before its trap; one that an interrupt displaces comes after the handler.
     assert.match(log, trap("user_ecall", "user_main", " trap_entry"));
