@@ -39,10 +39,11 @@ const LISTED: Readonly<Record<string, () => readonly string[]>> = {
 
 /** The words that an argument's help spells out: of `clock=vm|host` `clock=vm` and `clock=host`, of `loader,file=F` `loader` and `file=`. */
 function spelledOut(argument: string): string[] {
-  const [, key = "", rest = ""] = /^([a-z-]+=(?=[a-z]))?(.*)$/.exec(argument)!;
-  return rest.split(/[|,[\]]/).flatMap((word) => /^[a-z][\w-]*([=:]|$)/.exec(word)?.[0] ?? []).map((word) =>
-    key + word
-  );
+  return argument.split(/[,[\]]/).flatMap((part) => {
+    const [, key = "", rest = ""] = /^([a-z-]+=(?=[a-z]))?(.*)$/.exec(part)!;
+    const words = rest.split("|").flatMap((word) => /^[a-z][\w-]*([=:]|$)/.exec(word)?.[0] ?? []);
+    return words.map((word) => key + word);
+  });
 }
 
 function argumentOf({ names: [name], argument }: CommandOption): Argument | undefined {
