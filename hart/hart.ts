@@ -155,8 +155,8 @@ export class Hart {
   readonly minstret: HardwareCounter;
   /** Instructions that were counted but trapped, so did not retire. */
   trapped = 0;
-  /** Whether the machine has no other hart. */
-  isAlone = true;
+  /** The machine's other harts. */
+  others: readonly Hart[] = [];
   /** Whether it is this hart's turn to execute. */
   isRunning = true;
   /** Instructions of other harts, up to the start of this hart's turn. */
@@ -269,17 +269,22 @@ export class Hart {
     this.#others += this.count.instructions() - this.#suspendedAt;
     this.isRunning = true;
   }
-  /** Gives up the rest of its turn, after the current instruction, if another hart could use it. */
+  /** Gives up the rest of its turn, after the current instruction, if another hart can execute. */
   yield(): void {
-    if (this.isAlone) return;
+    if (!this.others.some((hart) => hart.isReady)) return;
     this.count.yields = true;
     this.count.stop();
   }
-  /** Whether it can execute: it was started, no debugger holds it, and it does not wait, or an interrupt ends that now. */
-  wakes(): boolean {
+  /** Whether it can execute: it was started, no debugger holds it, and it does not wait, or an interrupt is about to end that. */
+  get isReady(): boolean {
     if (this.held || this.stopped) return false;
-    if (this.waiting && (this.pending() & this.csrs[2 * CSR.mie]!) !== 0) this.waiting = false;
-    return !this.waiting;
+    return !this.waiting || (this.pending() & this.csrs[2 * CSR.mie]!) !== 0;
+  }
+  /** Ends waiting if it can execute; whether it can. */
+  wakes(): boolean {
+    if (!this.isReady) return false;
+    this.waiting = false;
+    return true;
   }
 
   // What the meaning of addresses depends on.

@@ -31,7 +31,7 @@ export class Scheduler {
     this.#quantum = harts.length === 1 ? Infinity : quantum;
     this.#reservations = reservations;
     harts.forEach((hart, k) => {
-      hart.isAlone = harts.length === 1;
+      hart.others = harts.filter((other) => other !== hart);
       if (k !== 0) hart.suspend();
     });
     this.reset();

@@ -2,11 +2,15 @@
 // does not depend on how instructions are executed.
 
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import type { Xlen } from "../isa/instruction.ts";
 import { Machine } from "../machine/machine.ts";
 import type { MachineOptions } from "../machine/options.ts";
 import { Program, RAM_BASE } from "./support/assemble.ts";
+import { hartbeat } from "./support/command.ts";
 import { WAYS } from "./support/counting.ts";
 import { WIDTHS } from "./support/guest.ts";
 
@@ -361,6 +365,37 @@ test("a DMA write to the reserved word makes SC fail, on one hart, too", async (
     machine.memory.write32(p.address("word") + offset, 0);
     await machine.run({ maxInstructions: 3 });
     assert.equal(Number(machine.hart.x.a0), expected, `${offset}`);
+  }
+});
+
+test("with -bios none and a kernel, all harts enter it in M-mode", async () => {
+  const p = begin(64).label("end").op("wfi").to("jal", "end");
+  await using machine = await Machine.create({ cpu: "rv64", memory: "8M", bios: "none", kernel: p.elf(), smp: 3 });
+  assert.equal((await machine.run()).kind, "deadlock");
+  assert.deepEqual(machine.harts.map(({ x, privilege }) => [Number(x.s0), privilege]), [[0, "M"], [1, "M"], [2, "M"]]);
+});
+
+test("logs say which hart", () => {
+  const folder = mkdtempSync(join(tmpdir(), "hartbeat-smp-"));
+  try {
+    const p = begin(64).la("t0", "handler").csr("csrrw", "mtvec", 0, "t0").op("ecall").align(4).label("handler");
+    finish(p, 2);
+    writeFileSync(join(folder, "guest.elf"), p.elf());
+    const { stderr } = hartbeat([
+      "-nographic",
+      "-smp",
+      "2,quantum=3",
+      "-d",
+      "int,exec",
+      "-bios",
+      join(folder, "guest.elf"),
+    ]);
+    const harts = [...stderr.matchAll(/^Trace (\d): \[0000000080000000\]/gm)].map(([, hart]) => hart);
+    assert.deepEqual(harts, ["0", "1"]);
+    const traps = [...stderr.matchAll(/do_interrupt: hart:(\d), .*desc=machine_ecall$/gm)].map(([, hart]) => hart);
+    assert.deepEqual(traps, ["0", "1"]);
+  } finally {
+    rmSync(folder, { recursive: true });
   }
 });
 

@@ -1,4 +1,5 @@
-// U-Boot, as Debian ships it for QEMU's `virt` in M-mode, boots to its prompt and answers, the same interpreted and compiled.
+// U-Boot, as Debian ships it for QEMU's `virt` in M-mode, boots to its prompt and answers, the same interpreted and compiled; the one
+// for S-mode does so with the built-in SBI.
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
@@ -7,7 +8,8 @@ import { test } from "node:test";
 import { Machine } from "../mod.ts";
 
 const U_BOOT = "/usr/lib/u-boot/qemu-riscv64/u-boot.bin";
-const missing = !existsSync(U_BOOT);
+const S_MODE = "/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin";
+const missing = !existsSync(U_BOOT) || !existsSync(S_MODE);
 const skip = missing && process.env["CI"] === undefined ? "U-Boot is missing: apt-get install u-boot-qemu" : false;
 
 /** Runs until the console ends with the prompt. */
@@ -46,5 +48,26 @@ test(
     assert.match(compiled.output, /DRAM: +128 MiB/);
     assert.match(compiled.output, /answer 2a\r?\n=> *$/);
     assert.deepEqual(await session("interpreter"), compiled);
+  },
+);
+
+test(
+  "U-Boot for S-mode boots with the built-in SBI, says so, and powers off, on one hart and on four",
+  { skip },
+  async () => {
+    for (const smp of [1, 4]) {
+      await using machine = await Machine.create({ machine: "virt", memory: "128M", kernel: S_MODE, smp });
+      await toPrompt(machine);
+      machine.console.send("sbi\n");
+      await machine.run({ maxInstructions: 5_000_000 });
+      await toPrompt(machine);
+      assert.match(
+        machine.console.output,
+        /SBI 2\.0[^]*Extensions:[^]*Timer Extension[^]*IPI Extension[^]*Hart State Management/,
+      );
+      machine.console.send("poweroff\n");
+      const stop = await machine.run({ maxInstructions: 50_000_000 });
+      assert.deepEqual([stop.kind, "code" in stop && stop.code], ["exit", 0]);
+    }
   },
 );
