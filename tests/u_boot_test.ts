@@ -66,7 +66,7 @@ test(
         /SBI 2\.0[^]*Extensions:[^]*Timer Extension[^]*IPI Extension[^]*Hart State Management/,
       );
       machine.console.send("poweroff\n");
-      const stop = await machine.run({ maxInstructions: 50_000_000 });
+      const stop = await machine.run({ maxInstructions: 300_000_000 });
       assert.deepEqual([stop.kind, "code" in stop && stop.code], ["exit", 0]);
     }
   },
