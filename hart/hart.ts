@@ -199,6 +199,14 @@ export class Hart {
   trapHook: ((trap: TrapRecord) => boolean) | null = null;
   /** Interrupts that were refused. */
   #refused = 0;
+  /** Called with every exception, before it is taken, with pc at its instruction. */
+  onException: ((e: Exception) => void) | null = null;
+  /** Called when an instruction jumps to itself; true if the slice is to end after it. */
+  onSelfJump: (() => boolean) | null = null;
+  /** How often it has returned from a trap; the count of instructions at the last time, and the low half of where to. */
+  returns = 0;
+  returnedAt = -1;
+  returnedLow = 0;
   /** Called at every trap taken. */
   onTrap: ((trap: TrapRecord) => void) | null = null;
   /**
@@ -417,6 +425,19 @@ export class Hart {
     this.count.stop();
   }
 
+  /** Whether an interrupt is enabled that would be taken in the present mode, were it pending. */
+  canBeInterrupted(): boolean {
+    const enabled = this.csrs[2 * CSR.mie]!, delegated = this.csrs[2 * CSR.mideleg]!;
+    const status = this.csrs[2 * CSR.mstatus]!;
+    if ((enabled & ~delegated) !== 0 && (this.privilege < MACHINE || (status & MSTATUS.MIE) !== 0)) return true;
+    const supervisor = this.privilege < SUPERVISOR || (this.privilege === SUPERVISOR && (status & MSTATUS.SIE) !== 0);
+    return supervisor && (enabled & delegated) !== 0;
+  }
+  /** Whether an interrupt is enabled that would end waiting. */
+  hasEnabledInterrupts(): boolean {
+    return this.csrs[2 * CSR.mie] !== 0;
+  }
+
   /** The pending interrupts that would be taken now, if they are of the highest privilege level among them. */
   #takeable(): number {
     const ready = this.pending() & this.csrs[2 * CSR.mie]! & ~this.#refused;
@@ -485,6 +506,7 @@ export class Hart {
   /** Takes an exception raised by the instruction at `pc`. */
   exception(e: Exception, pcLow: number, pcHigh: number): void {
     this.trapped++;
+    this.onException?.(e);
     this.#trap(e.cause, false, pcLow, pcHigh, e.valueLow, e.valueHigh);
   }
 
@@ -627,7 +649,13 @@ export class Hart {
     c[2 * CSR.mstatus] = next;
     this.setPrivilege(to);
     this.setPc(c[2 * CSR.mepc]!, c[2 * CSR.mepc + 1]!);
+    this.#returned();
     this.interruptsChanged();
+  }
+  #returned(): void {
+    this.returns++;
+    this.returnedAt = this.count.instructions();
+    this.returnedLow = this.pcLow;
   }
   sret(): void {
     const c = this.csrs, status = c[2 * CSR.mstatus]!;
@@ -637,6 +665,7 @@ export class Hart {
     c[2 * CSR.mstatus] = next;
     this.setPrivilege((status & MSTATUS.SPP) !== 0 ? SUPERVISOR : USER);
     this.setPc(c[2 * CSR.sepc]!, c[2 * CSR.sepc + 1]!);
+    this.#returned();
     this.interruptsChanged();
   }
   /** Illegal in user mode, and in supervisor mode where a bit of mstatus says so. */

@@ -15,9 +15,9 @@ import type { CodeHooks } from "./code_hooks.ts";
 export const PAGE_RECORDS = 2049;
 
 /** Operation numbers that stand for no instruction. */
-export const UNDECODED = 0, PAGE_END = 1, CROSSING = 2, ILLEGAL = 3, COMPILED = 4, BREAKPOINT = 5;
+export const UNDECODED = 0, PAGE_END = 1, CROSSING = 2, ILLEGAL = 3, COMPILED = 4, BREAKPOINT = 5, SELF_JUMP = 6;
 /** First number of the short forms of direct branches, whose targets lie in the same page. */
-export const FIRST_OPERATION = 6;
+export const FIRST_OPERATION = 7;
 
 /** Which operation numbers the interpreter gave to an instruction. */
 export interface OperationNumbers {
@@ -36,6 +36,11 @@ interface Page {
   readonly memory: ExecutableMemory;
   /** Not all of it may be executed: nothing decoded is kept, so that each fetch is checked. */
   readonly checked: boolean;
+}
+
+/** Whether an instruction jumps to itself and does nothing else. */
+export function isSelfJump({ instruction, operands }: Pick<Decoded, "instruction" | "operands">): boolean {
+  return instruction.name === "jal" && operands.imm === 0 && operands.rd === 0;
 }
 
 /** The records and what leads to them. */
@@ -198,6 +203,7 @@ export class DecodeCache {
     const near = numbers.near !== numbers.general && slot >= 0 && target >= 0 && target < 4096 &&
       (operands.imm & (this.#decoder.compressed ? 1 : 3)) === 0;
     this.operation[record] = near ? numbers.near : numbers.general;
+    if (isSelfJump(decoded)) this.operation[record] = SELF_JUMP;
     const isFloat = this.#floatOperands(decoded.instruction), scale = this.#scale;
     this.rd[record] = isFloat.rd ? 2 * operands.rd : scale * (operands.rd === 0 ? SINK : operands.rd);
     this.rs1[record] = (isFloat.rs1 ? 2 : scale) * operands.rs1;

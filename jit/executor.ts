@@ -29,7 +29,16 @@ import { CodeIndex } from "./code_index.ts";
 import { CodeSpace, physicalPage } from "./code_space.ts";
 import { ELSEWHERE, type RegionText, SHORT_INSTRUCTION } from "./region_emitter.ts";
 import { accessFunctions } from "./called_access.ts";
-import { BREAKPOINT, COMPILED, CROSSING, DecodeCache, FIRST_OPERATION, ILLEGAL, PAGE_END } from "./decode_cache.ts";
+import {
+  BREAKPOINT,
+  COMPILED,
+  CROSSING,
+  DecodeCache,
+  FIRST_OPERATION,
+  ILLEGAL,
+  PAGE_END,
+  SELF_JUMP,
+} from "./decode_cache.ts";
 import {
   handlerText,
   inlineOperations,
@@ -199,6 +208,7 @@ export class Executor implements HookedExecutor {
     this.#handlers[COMPILED] = (record) => this.#runCompiled(record);
     this.#handlers[CROSSING] = (record) => this.#crossing(record);
     this.#handlers[BREAKPOINT] = (record) => this.#breakpoint(record);
+    this.#handlers[SELF_JUMP] = (record) => this.#selfJump(record);
     this.#handlers[ILLEGAL] = () => raise(CAUSE.illegalInstruction, 0, 0);
     const here = INSTRUCTIONS.filter((entry) => entry.xlen === undefined || entry.xlen === hart.xlen);
     this.#interpret = this.#compile(loopText(here, this.#options)) as Handler;
@@ -356,6 +366,14 @@ export class Executor implements HookedExecutor {
     }
     const word = this.#fetch(record);
     return this.#hooks === null ? this.#executeWord(record, word) : this.#executeHooked(record, word);
+  }
+
+  /** A jump to itself: nothing else happens until the slice ends, so that is all of it. */
+  #selfJump(record: number): number {
+    const { hart } = this, state = this.#state;
+    hart.setPc((state[PAGE_OFFSET]! + 2 * record) | 0, state[PC_HIGH]!);
+    if (hart.onSelfJump?.() !== true) state[REMAINING] = 1;
+    return record;
   }
 
   // Hooks.

@@ -7,6 +7,7 @@ import { Builder, type Operands, type Statement, type Value } from "../isa/ir.ts
 import type { Instruction } from "../isa/table.ts";
 import type { PhysicalMemory } from "../hart/memory.ts";
 import type { AddressSet } from "./breakpoints.ts";
+import { isSelfJump } from "./decode_cache.ts";
 import type { CodeHooks } from "./code_hooks.ts";
 
 /** Bounds of a region. */
@@ -151,6 +152,7 @@ export class RegionBuilder {
     const decoded = this.decodedAt(pc, high);
     if (decoded === null) return null;
     if (this.#source.hooks?.()?.concerns(pc, high, decoded) === true) return null;
+    if (isSelfJump(decoded)) return null;
     const { instruction, operands, length } = decoded;
     const builder = new Builder(this.#decoder.xlen, false);
     instruction.semantics!(builder, operands);

@@ -1,6 +1,7 @@
 // The console of a machine: what the guest printed, and what is typed at it.
 
-import { type Pattern, UnreadText } from "./console_text.ts";
+import { matches, type Pattern, UnreadText } from "./console_text.ts";
+import type { Hook } from "./hooks.ts";
 import { OptionError } from "./errors.ts";
 import { type Expectation, type ExpectDriver, type ExpectOptions, type ExpectResult, expectText } from "./expect.ts";
 import { runTap, type TapContext, type TapReport } from "./tap.ts";
@@ -84,6 +85,10 @@ export class Console {
     this.#open[this.#used++] = byte;
     this.#record(byte);
     const text = this.#unread.add(byte);
+    if (byte === 10 && this.#lineListeners.size > 0) {
+      const line = this.#unread.lastLine;
+      for (const [listener, patterns] of this.#lineListeners) if (matches(line, patterns)) listener(line);
+    }
     if (text !== "") { for (const expectation of this.#expectations) expectation.printed(); }
     this.onOutput?.(byte);
   }
@@ -108,6 +113,14 @@ export class Console {
       text: decoder.decode(typed ?? bytes.subarray(start, start + length)),
     }));
   }
+
+  /** Calls a listener with each line that matches one of the patterns, when it ends. */
+  onLine(patterns: readonly Pattern[], listener: (line: string) => void): Hook {
+    this.#lineListeners.set(listener, patterns);
+    const remove = () => void this.#lineListeners.delete(listener);
+    return { remove, [Symbol.dispose]: remove };
+  }
+  readonly #lineListeners: Map<(line: string) => void, readonly Pattern[]> = new Map();
 
   /** What was printed and not yet read by `expect`. */
   get pending(): string {

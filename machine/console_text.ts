@@ -71,8 +71,15 @@ export class UnreadText {
     if (text === "") return "";
     this.#text += text;
     this.#tail += text;
+    this.#line = this.#line.endsWith("\n") ? text : this.#line + text;
     return text;
   }
+
+  /** The line that was printed last, with its end if that has come. */
+  get lastLine(): string {
+    return this.#line;
+  }
+  #line = "";
 
   /** Removes text from the start. */
   consume(length: number): void {
@@ -107,6 +114,11 @@ function search(patterns: readonly Pattern[], text: string, from: number): Found
     if (match !== null && (best === null || match.index < best.start)) best = { index, start: match.index, match };
   });
   return best;
+}
+
+/** Whether a text holds one of the patterns. */
+export function matches(text: string, patterns: readonly Pattern[]): boolean {
+  return patterns.some((pattern) => matchOf(pattern, text, 0) !== null);
 }
 
 /** Patterns that can begin anywhere, by those that users gave. */

@@ -8,7 +8,7 @@ import { disassemble } from "../isa/disassemble.ts";
 import type { Compilation, CompilerOptions } from "../jit/code_cache.ts";
 import { CodeHooks } from "../jit/code_hooks.ts";
 import { Executor } from "../jit/executor.ts";
-import { Counters, Hooks } from "./hooks.ts";
+import { Counters, type Hook, Hooks } from "./hooks.ts";
 import { invalidateCode } from "../jit/invalidation.ts";
 import { CompiledCode } from "../jit/listing.ts";
 import { type CompilerStatistics, sumOfStatistics } from "../jit/statistics.ts";
@@ -33,6 +33,8 @@ import { AddressError, HookError, OptionError } from "./errors.ts";
 import type { ExpectDriver } from "./expect.ts";
 import { failureReport } from "./failure_report.ts";
 import { openFile, readFile } from "./files.ts";
+import { FailureDetector, type FailureOptions, PANIC_PATTERNS, PANIC_SYMBOLS } from "./failures.ts";
+import { LONGEST_LOOP, StillLoop } from "./still_loop.ts";
 import { flashBoot } from "./flash_chips.ts";
 import { HartView } from "./hart_view.ts";
 import type { ImageFile, LoadPiece } from "./image.ts";
@@ -124,6 +126,8 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   /** Counters of what the guest executes. */
   readonly count: Counters;
   readonly #codeHooks = new CodeHooks();
+  readonly #failures: FailureDetector;
+  #panicHooks: Hook[] = [];
   /** Called at every trap that a hart takes. */
   onTrap: ((trap: TrapRecord, hart: HartView<X>) => void) | null = null;
   /**
@@ -162,6 +166,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   #request: StopCause | null = null;
   /** What a script's function threw: ends the run before the next instruction. */
   #error: Error | null = null;
+  #isRunning = false;
   /** The run that is in progress. */
   #running: Promise<Stop> | null = null;
   /** Virtual nanoseconds at which the run ends. */
@@ -364,6 +369,18 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       stop: () => this.stop(),
       fail: (error, what) => this.#fail(error, what),
     });
+    this.#failures = new FailureDetector({
+      harts: this.#harts,
+      instructions: () => this.#count.instructions(),
+      end: (cause) => this.#end(cause),
+      mayHappen: () => this.#timeline.cyclesToNext() !== Infinity || this.#timeline.hostWait() !== undefined,
+      isAlone: () => this.#isRunning && !this.interactive && this.#debug.control.attached === 0,
+      isExecutable: (hart, address) => {
+        const physical = this.#debug.translate(hart.id, address);
+        return physical !== undefined && this.#bus.executable(Number(physical & ~4095n)) !== null;
+      },
+    });
+    this.failures = options.failures ?? {};
     this.count = new Counters(this.hook as unknown as Hooks);
     for (const { address, device, irq } of options.mmio ?? []) {
       this.mmio.map(address, device, irq === undefined ? {} : { irq });
@@ -569,11 +586,34 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     this.mmio.line(number).set(level);
   }
 
+  /** Which failures of the guest end a run; false: none but a deadlock of harts that wait. */
+  get failures(): FailureOptions {
+    return this.#failures.options;
+  }
+  set failures(options: FailureOptions | false) {
+    const none = { deadlock: false, trapLoop: false, resetLoop: false, noProgress: false };
+    this.#failures.options = options === false ? none : options;
+    for (const hook of this.#panicHooks.splice(0)) hook.remove();
+    const panic = options === false ? false : options.panic ?? false;
+    if (panic === false) return;
+    const { symbols = PANIC_SYMBOLS, patterns = PANIC_PATTERNS, grace } = panic === true ? {} : panic;
+    for (const symbol of symbols) {
+      if (this.symbols.lookup(symbol) === undefined) continue;
+      this.#panicHooks.push(this.hook.instruction(symbol, ({ pc }) => {
+        this.#failures.panicked(`${this.symbols.format(BigInt(pc))} was called`, grace);
+        this.#count.stop();
+      }));
+    }
+    this.#panicHooks.push(this.console.onLine(patterns, (line) => {
+      this.#failures.panicked(`it printed ${JSON.stringify(line.trimEnd())}`, grace);
+      this.#count.stop();
+    }));
+  }
+
   /** Ends the run before the next instruction, with a stop of this kind. */
   #end(cause: StopCause): void {
     this.#request ??= cause;
     this.#count.stop();
-    this.#wakeUp();
   }
 
   /** Ends the run before the next instruction with an error that a script's function has thrown. */
@@ -627,8 +667,9 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     return address;
   }
 
-  #stop(stop: StopCause): Stop {
+  #stop(cause: StopCause): Stop {
     this.#count.end();
+    const stop = this.#failures.named(cause);
     const { id, pc } = this.#scheduler.current;
     return { ...stop, hart: id, pc, instructions: this.#count.instructions() };
   }
@@ -659,6 +700,8 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
         if (!this.#reboot) return this.#stop({ kind: "reset" });
         this.reset();
         for (const listener of this.#resetListeners) listener();
+        this.#failures.reset();
+        continue;
       }
       this.#timeline.expire();
       const left = target - this.#count.instructions();
@@ -678,9 +721,11 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
           this.#scheduler.left,
           Math.max(1, this.#timeline.cyclesToNext()),
           untilDeadline,
+          Math.max(1, this.#failures.left),
           this.#slices++ < FIRST_SLICES ? FIRST_SLICE : MAX_SLICE,
         ),
       );
+      this.#failures.executes(hart);
       const reached = this.#executors[hart.id]!.run(pass && hart === current);
       if (hart === current) pass = false;
       this.#count.end();
@@ -715,6 +760,9 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     const { control, breakpoints } = this.#debug, owner = {};
     if (until !== undefined) breakpoints.add(owner, { kind: "virtual", address: until });
     this.#stopRequested = false;
+    this.#request = null;
+    this.#isRunning = true;
+    this.#failures.begin();
     control.running = true;
     try {
       for (let first = true;; first = false) {
@@ -744,6 +792,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
           return stop;
         }
         if (this.#count.instructions() >= end) return this.#stop({ kind: "budget" });
+        if (stop === undefined && this.#isStuck(end)) return this.#stop({ kind: "no-progress" });
         if (control.halted || control.wanted !== null) continue;
         await this.onTurn?.();
         if (stop === undefined) await this.#turn();
@@ -754,8 +803,22 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       for (const hart of this.#harts) hart.held = false;
       breakpoints.removeAll(owner);
       this.#deadline = Infinity;
+      this.#isRunning = false;
       control.running = false;
     }
+  }
+
+  /** Whether the guest is in a loop that changes nothing and that nothing can end. Executes some turns of it. */
+  #isStuck(end: number): boolean {
+    const hart = this.#failures.mayBeStuck(), most = end - this.#count.instructions();
+    if (hart === null || !this.#codeHooks.isEmpty) return false;
+    const loop = new StillLoop(hart, this.#bus, this.#debug, this.#executors[0]!.decoder);
+    for (let k = 0; k < Math.min(most, LONGEST_LOOP); k++) {
+      const verdict = loop.look();
+      if (verdict !== undefined) return verdict;
+      if (this.#advance(1, false) !== undefined) return false;
+    }
+    return false;
   }
 
   /** Whether somebody has a breakpoint at the present pc of the hart whose turn it is. */

@@ -3,6 +3,7 @@
 import { type Extension, EXTENSIONS, partsOf, withImplied } from "../isa/extensions.ts";
 import type { DeviceOptions, DriveOptions, GlobalProperty } from "./device_options.ts";
 import { OptionError } from "./errors.ts";
+import type { FailureOptions } from "./failures.ts";
 import type { DevicePlace } from "./mmio.ts";
 import { nearest } from "./nearest.ts";
 import type { SemihostingFiles } from "./semihosting_files.ts";
@@ -103,6 +104,8 @@ export interface MachineOptions {
    * them (SYS_READC, SYS_READ of `:tt`) and not for the UART; where there is none, it has ended, unless `interactive` is set.
    */
   readonly semihosting?: boolean | SemihostingOptions;
+  /** Which failures of the guest end a run; false: none but a deadlock of harts that wait. */
+  readonly failures?: FailureOptions | false;
   /** False: a reset by the guest ends the run (`-no-reboot`). Default true. */
   readonly reboot?: boolean;
 }

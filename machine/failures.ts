@@ -1,0 +1,275 @@
+// Finds out that a guest will not get any further: trap loops, reset loops, waiting for nothing, loops that change nothing, panics.
+//
+// Nothing here costs anything while compiled code runs: exceptions, resets, WFI and a jump to itself are slow paths anyway, a
+// panic is a hook, and loops are looked at between two turns of the host.
+
+import type { Exception } from "../hart/trap.ts";
+import { CAUSE, MACHINE, USER } from "../hart/trap.ts";
+import type { Hart } from "../hart/hart.ts";
+import { unsigned64 } from "../isa/pair.ts";
+import type { Pattern } from "./console_text.ts";
+import { OptionError } from "./errors.ts";
+import type { StopCause } from "./stop.ts";
+
+/** Which failures end a run, and when. */
+export interface FailureOptions {
+  /** Nothing can happen any more. Default true. */
+  readonly deadlock?: boolean;
+  /**
+   * The same exception at the same place: after so many returns to it without progress (100). A handler that faults in itself is
+   * recognised after 10 times, one whose first instruction faults after 3. False: never.
+   */
+  readonly trapLoop?: boolean | number;
+  /** So many resets in a row with equal numbers of instructions between them (5); false: never. */
+  readonly resetLoop?: boolean | number;
+  /** A loop that changes nothing while no interrupt can come. Default true. */
+  readonly noProgress?: boolean;
+  /**
+   * True: a jump of supervisor or machine mode to where nothing can be executed ends the run at once. Default false: only when
+   * it leads to a trap loop, since the guest may handle it.
+   */
+  readonly invalidJump?: boolean;
+  /** Functions and output that say that the guest gives up. Default false. */
+  readonly panic?: boolean | PanicOptions;
+}
+
+/** What a panic looks like. */
+export interface PanicOptions {
+  /** Symbols of functions; those that are not there are ignored. */
+  readonly symbols?: readonly string[];
+  /** Patterns in lines of the console. */
+  readonly patterns?: readonly Pattern[];
+  /** Instructions that may follow, so that the guest can print its message (1,000,000). */
+  readonly grace?: number;
+}
+
+/** Functions that are called when a program gives up: of Rust, C libraries, Linux, Zephyr, xv6, BSD. */
+export const PANIC_SYMBOLS: readonly string[] = [
+  "rust_begin_unwind",
+  "rust_panic",
+  "panic",
+  "panic_impl",
+  "kernel_panic",
+  "__assert_fail",
+  "__assert_func",
+  "__assert",
+  "abort",
+  "k_sys_fatal_error_handler",
+  "vpanic",
+];
+
+/** Lines that say it. */
+export const PANIC_PATTERNS: readonly Pattern[] = [
+  /panicked at/,
+  /Kernel panic/,
+  /^panic(:|\()/i,
+  /assertion .*failed/i,
+];
+
+const GRACE = 1_000_000;
+/** Times that the same fault may come in a trap handler, with equal values and with others. */
+const NESTED = 10, NESTED_OTHERS = 1000;
+/** Times that the first instruction of a handler may fault. */
+const AT_ONCE = 3;
+
+/** What was last seen of a hart's exceptions. */
+interface Last {
+  cause: number;
+  pcLow: number;
+  pcHigh: number;
+  valueLow: number;
+  valueHigh: number;
+  privilege: number;
+  /** Instructions executed then. */
+  count: number;
+  /** Returns from traps until then. */
+  returns: number;
+  /** How often the same has come: without anything executed, in the handler, after a return to it. */
+  atOnce: number;
+  nested: number;
+  nestedSame: number;
+  returned: number;
+}
+
+/** What the detector needs of the machine. */
+export interface FailureParts {
+  readonly harts: readonly Hart[];
+  readonly instructions: () => number;
+  /** Ends the run before the next instruction. */
+  readonly end: (cause: StopCause) => void;
+  /** Whether nobody from outside (a debugger, a person) has a say in how the run goes on. */
+  readonly isAlone: () => boolean;
+  /** Whether something may still happen by itself: an alarm, say. */
+  readonly mayHappen: () => boolean;
+  /** Whether an address can be executed from, as a hart has it. */
+  readonly isExecutable: (hart: Hart, address: bigint) => boolean;
+}
+
+/** Watches a machine. */
+export class FailureDetector {
+  readonly #parts: FailureParts;
+  #trapLoop = 100;
+  #resetLoop = 5;
+  #options: FailureOptions = {};
+  readonly #last = new Map<Hart, Last>();
+  readonly #selfJumps = new Set<Hart>();
+  #resets = { at: -1, interval: -1, equal: 0 };
+  /** A panic that was seen: what, and the count of instructions at which the run ends. */
+  #panic: { what: string; end: number } | null = null;
+
+  constructor(parts: FailureParts) {
+    this.#parts = parts;
+    for (const hart of parts.harts) {
+      hart.onException = (e) => this.#exception(hart, e);
+      hart.onSelfJump = () => this.#selfJump(hart);
+    }
+  }
+
+  /** What ends a run. */
+  get options(): FailureOptions {
+    return this.#options;
+  }
+  set options(options: FailureOptions) {
+    const times = (value: boolean | number | undefined, normal: number, name: string) => {
+      const result = value === false ? Infinity : value === true || value === undefined ? normal : value;
+      if (!(result >= 2)) throw new OptionError(`failures: ${name}: ${value} is no number of times from 2 on`);
+      return result;
+    };
+    this.#trapLoop = times(options.trapLoop, 100, "trapLoop");
+    this.#resetLoop = times(options.resetLoop, 5, "resetLoop");
+    this.#options = options;
+  }
+
+  /** To be called where a run begins. */
+  begin(): void {
+    this.#last.clear();
+    this.#selfJumps.clear();
+  }
+
+  // Trap loops and jumps to nowhere.
+
+  #exception(hart: Hart, e: Exception): void {
+    if (!this.#parts.isAlone()) return;
+    const { pcLow, pcHigh, privilege } = hart, count = this.#parts.instructions(), { returns } = hart;
+    const isFetch = e.cause === CAUSE.instructionAccess || e.cause === CAUSE.instructionPage;
+    if (this.#options.invalidJump === true && isFetch && privilege !== USER && this.#isNowhere(hart)) {
+      return this.#parts.end({ kind: "invalid-jump" });
+    }
+    let last = this.#last.get(hart);
+    const samePlace = last !== undefined && last.cause === e.cause && last.pcLow === pcLow && last.pcHigh === pcHigh &&
+      last.privilege === privilege;
+    const sameValue = samePlace && last!.valueLow === e.valueLow && last!.valueHigh === e.valueHigh;
+    if (last === undefined) this.#last.set(hart, last = newLast());
+    const isImmediate = count === last.count + 1;
+    last.atOnce = sameValue && isImmediate ? last.atOnce + 1 : 1;
+    const isNested = samePlace && returns === last.returns;
+    last.nested = isNested ? last.nested + 1 : 1;
+    last.nestedSame = isNested && sameValue ? last.nestedSame + 1 : 1;
+    const isReturned = sameValue && hart.returnedAt === count - 1 && hart.returnedLow === pcLow;
+    last.returned = isReturned ? last.returned + 1 : 1;
+    Object.assign(last, { cause: e.cause, pcLow, pcHigh, privilege, count, returns });
+    last.valueLow = e.valueLow;
+    last.valueHigh = e.valueHigh;
+    if (this.#trapLoop === Infinity) return;
+    const isLoop = last.atOnce >= AT_ONCE || last.nestedSame >= NESTED || last.nested >= NESTED_OTHERS ||
+      last.returned >= this.#trapLoop;
+    if (!isLoop) return;
+    this.#last.delete(hart);
+    this.#parts.end({ kind: isFetch && this.#isNowhere(hart) ? "invalid-jump" : "trap-loop" });
+  }
+
+  #isNowhere(hart: Hart): boolean {
+    return !this.#parts.isExecutable(hart, unsigned64(hart.pcLow, hart.pcHigh));
+  }
+
+  // Deadlock.
+
+  /** A hart jumps to itself; true if nothing can end that. */
+  #selfJump(hart: Hart): boolean {
+    this.#selfJumps.add(hart);
+    if (this.#options.deadlock === false || !this.#parts.isAlone()) return false;
+    for (const other of this.#parts.harts) {
+      if (other !== hart && !other.waiting && !this.#isStuck(other)) return false;
+      // A hart that waits goes on with whatever is enabled, whether or not it is taken.
+      if (other.waiting && other.hasEnabledInterrupts() && this.#parts.mayHappen()) return false;
+    }
+    if (hart.canBeInterrupted() && this.#parts.mayHappen()) return false;
+    this.#parts.end({ kind: "deadlock" });
+    return true;
+  }
+
+  #isStuck(hart: Hart): boolean {
+    return this.#selfJumps.has(hart) && !hart.canBeInterrupted();
+  }
+
+  /** To be called before a hart executes: it may have left its jump to itself. */
+  executes(hart: Hart): void {
+    if (this.#selfJumps.size > 0) this.#selfJumps.delete(hart);
+  }
+
+  // Resets.
+
+  /** To be called when the guest has reset the machine. */
+  reset(): void {
+    const now = this.#parts.instructions(), interval = now - this.#resets.at;
+    const equal = interval === this.#resets.interval ? this.#resets.equal + 1 : 1;
+    this.#resets = { at: now, interval, equal };
+    // The first interval begins at the first reset.
+    if (equal + 1 >= this.#resetLoop) this.#parts.end({ kind: "reset-loop" });
+  }
+
+  // Panics.
+
+  /** To be called when a function was called, or a line printed, that says that the guest gives up. */
+  panicked(what: string, grace = GRACE): void {
+    this.#panic ??= { what, end: this.#parts.instructions() + grace };
+    if (grace === 0) this.#parts.end({ kind: "panic", what });
+  }
+  /** Instructions that may be executed after a panic; Infinity without. Ends the run where there are none. */
+  get left(): number {
+    if (this.#panic === null) return Infinity;
+    const left = this.#panic.end - this.#parts.instructions();
+    if (left <= 0) this.#parts.end({ kind: "panic", what: this.#panic.what });
+    if (left <= 0) this.#panic = null;
+    return left;
+  }
+  /** What a stop is called after a panic: what the guest does in the end is part of it. */
+  named(cause: StopCause): StopCause {
+    if (this.#panic === null) return cause;
+    const { what } = this.#panic;
+    const isEnd = ["deadlock", "trap-loop", "reset", "reset-loop", "no-progress", "invalid-jump"].includes(cause.kind);
+    if (!isEnd) return cause;
+    this.#panic = null;
+    return { kind: "panic", what };
+  }
+
+  // Loops that change nothing.
+
+  /** Whether a loop of the only hart that executes may be one that nothing can end. */
+  mayBeStuck(): Hart | null {
+    if (this.#options.noProgress === false || !this.#parts.isAlone()) return null;
+    const running = this.#parts.harts.filter(({ waiting }) => !waiting), [hart] = running;
+    if (running.length !== 1 || hart === undefined) return null;
+    if (this.#parts.harts.some((other) => other.waiting && other.hasEnabledInterrupts()) && this.#parts.mayHappen()) {
+      return null;
+    }
+    return hart.canBeInterrupted() && this.#parts.mayHappen() ? null : hart;
+  }
+}
+
+function newLast(): Last {
+  return {
+    cause: -1,
+    pcLow: 0,
+    pcHigh: 0,
+    valueLow: 0,
+    valueHigh: 0,
+    privilege: MACHINE,
+    count: -2,
+    returns: -1,
+    atOnce: 0,
+    nested: 0,
+    nestedSame: 0,
+    returned: 0,
+  };
+}
