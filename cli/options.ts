@@ -281,6 +281,16 @@ export const OPTIONS: readonly CommandOption[] = [
   },
   ...DEBUG_OPTIONS,
   {
+    names: ["script"],
+    argument: "FILE",
+    group: "Log and the rest",
+    help: "gives the machine to the function that a module exports by default",
+    apply(settings, value) {
+      if (value === "") throw new OptionError("-script: needs a file, as in scripts/count_calls.ts");
+      (settings.scripts ??= []).push(value);
+    },
+  },
+  {
     names: ["d"],
     argument: "in_asm,int,exec,jit",
     group: "Log and the rest",

@@ -1,7 +1,9 @@
 // Runs the machine that a command line describes, with its console on standard input and output.
 
 import { closeSync, openSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
 import process from "node:process";
+import { pathToFileURL } from "node:url";
 import { startGdbServer } from "../debug/gdb_server.ts";
 import type { MonitorHost } from "../debug/monitor.ts";
 import type { MonitorTerminal } from "../debug/monitor_terminal.ts";
@@ -120,6 +122,9 @@ function readFilter(machine: Machine, text: string | undefined) {
   }
 }
 
+/** Stops after which the guest would get no further. */
+const FAILURES = new Set<Stop["kind"]>(["trap-loop", "reset-loop", "invalid-jump", "no-progress", "panic"]);
+
 /** A running machine and what it is connected to. */
 class Session {
   readonly #machine: Machine;
@@ -162,7 +167,8 @@ class Session {
       ? openForWriting(serial.path, "-serial file:")
       : undefined;
     this.#output.onClosed = (closed, code) => this.#closed(closed, code);
-    console.keep = false;
+    // Scripts may expect something of it.
+    console.keep = this.#settings.scripts !== undefined;
     if (descriptor !== undefined) console.onOutput = (byte) => this.#output.put(descriptor, byte);
     this.#machine.onTurn = () => this.#turn();
     for (const signal of SIGNALS) process.on(signal, this.#signal);
@@ -170,7 +176,10 @@ class Session {
     if (stdio || monitor) this.#connectKeyboard(monitor || stdio && serial.escapes);
     try {
       await this.#openDebugging();
-      const code = this.#exitCode(await this.#machine.run());
+      for (const script of this.#settings.scripts ?? []) await this.#startScript(script);
+      const stop = await this.#machine.run();
+      for (const atEnd of this.#atEnd) await atEnd(stop);
+      const code = this.#exitCode(stop);
       const { compilerStatistics: statistics, instructions } = this.#machine;
       if (this.#statistics && statistics !== undefined) {
         for (const line of statisticsText(instructions, statistics)) this.#say(line);
@@ -185,6 +194,23 @@ class Session {
       if (serial.kind === "file" && descriptor !== undefined) closeSync(descriptor);
     }
   }
+
+  /** Gives the machine to a user's module. */
+  async #startScript(path: string): Promise<void> {
+    const option = `-script ${path}`;
+    let module: { default?: unknown };
+    try {
+      module = await import(pathToFileURL(resolve(path)).href);
+    } catch (e) {
+      throw new OptionError(`${option}: ${(e as Error).message}`);
+    }
+    if (typeof module.default !== "function") {
+      throw new OptionError(`${option}: its default export is to be a function, which gets the machine`);
+    }
+    const atEnd = await module.default(this.#machine, { say: (text: string) => this.#say(text) });
+    if (typeof atEnd === "function") this.#atEnd.push(atEnd as (stop: Stop) => unknown);
+  }
+  readonly #atEnd: ((stop: Stop) => unknown)[] = [];
 
   /** Logs these items from now on, and no others. */
   #startLog(items: ReadonlySet<LogItem>): TraceLog {
@@ -335,6 +361,10 @@ class Session {
   /** The exit code that a stop stands for; undefined: none, the machine can do nothing more but has not ended. */
   #exitCode(stop: Stop): number | undefined {
     if (stop.kind === "exit") return stop.code;
+    if (FAILURES.has(stop.kind)) {
+      this.#say(this.#machine.explain(stop));
+      return 1;
+    }
     if (stop.kind !== "deadlock") return 0;
     const where = this.#machine.symbols.format(stop.pc);
     this.#say(`every hart waits for an interrupt that nothing will raise, at ${where} (0x${stop.pc.toString(16)})`);

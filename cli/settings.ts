@@ -69,6 +69,8 @@ export interface Settings {
   monitor?: { readonly kind: "stdio" } | { readonly kind: "tcp"; readonly host: string; readonly port: number };
   /** `-S`: hold the machine before its first instruction. */
   halted?: boolean;
+  /** `-script`: modules that get the machine. */
+  scripts?: string[];
   /** Print this and end. */
   listing?: Listing;
   /** The model whose properties are listed. */

@@ -200,7 +200,7 @@ export class Hart {
   /** Interrupts that were refused. */
   #refused = 0;
   /** Called with every exception, before it is taken, with pc at its instruction. */
-  onException: ((e: Exception) => void) | null = null;
+  onException: ((cause: number, valueLow: number, valueHigh: number) => void) | null = null;
   /** Called when an instruction jumps to itself; true if the slice is to end after it. */
   onSelfJump: (() => boolean) | null = null;
   /** How often it has returned from a trap; the count of instructions at the last time, and the low half of where to. */
@@ -506,7 +506,6 @@ export class Hart {
   /** Takes an exception raised by the instruction at `pc`. */
   exception(e: Exception, pcLow: number, pcHigh: number): void {
     this.trapped++;
-    this.onException?.(e);
     this.#trap(e.cause, false, pcLow, pcHigh, e.valueLow, e.valueHigh);
   }
 
@@ -535,6 +534,7 @@ export class Hart {
   ): void {
     const c = this.csrs, from = this.privilege;
     if (this.trapHook !== null && !this.#mayTrap(cause, interrupt, pcLow, pcHigh, valueLow, valueHigh)) return;
+    if (!interrupt) this.onException?.(cause, valueLow, valueHigh);
     const delegated = c[2 * (interrupt ? CSR.mideleg : CSR.medeleg)]! >>> cause & 1;
     let to = from < MACHINE && delegated !== 0 ? SUPERVISOR : MACHINE;
     if (to === MACHINE && from < MACHINE && !interrupt && this.environment !== null) {

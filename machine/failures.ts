@@ -3,7 +3,6 @@
 // Nothing here costs anything while compiled code runs: exceptions, resets, WFI and a jump to itself are slow paths anyway, a
 // panic is a hook, and loops are looked at between two turns of the host.
 
-import type { Exception } from "../hart/trap.ts";
 import { CAUSE, MACHINE, USER } from "../hart/trap.ts";
 import type { Hart } from "../hart/hart.ts";
 import { unsigned64 } from "../isa/pair.ts";
@@ -97,9 +96,9 @@ export interface FailureParts {
   readonly instructions: () => number;
   /** Ends the run before the next instruction. */
   readonly end: (cause: StopCause) => void;
-  /** Whether nobody from outside (a debugger, a person) has a say in how the run goes on. */
+  /** Whether a run is in progress in which no debugger has a say. */
   readonly isAlone: () => boolean;
-  /** Whether something may still happen by itself: an alarm, say. */
+  /** Whether something may still happen by itself: an alarm, input from outside. */
   readonly mayHappen: () => boolean;
   /** Whether an address can be executed from, as a hart has it. */
   readonly isExecutable: (hart: Hart, address: bigint) => boolean;
@@ -120,7 +119,7 @@ export class FailureDetector {
   constructor(parts: FailureParts) {
     this.#parts = parts;
     for (const hart of parts.harts) {
-      hart.onException = (e) => this.#exception(hart, e);
+      hart.onException = (...exception) => this.#exception(hart, ...exception);
       hart.onSelfJump = () => this.#selfJump(hart);
     }
   }
@@ -148,17 +147,17 @@ export class FailureDetector {
 
   // Trap loops and jumps to nowhere.
 
-  #exception(hart: Hart, e: Exception): void {
+  #exception(hart: Hart, cause: number, valueLow: number, valueHigh: number): void {
     if (!this.#parts.isAlone()) return;
     const { pcLow, pcHigh, privilege } = hart, count = this.#parts.instructions(), { returns } = hart;
-    const isFetch = e.cause === CAUSE.instructionAccess || e.cause === CAUSE.instructionPage;
+    const isFetch = cause === CAUSE.instructionAccess || cause === CAUSE.instructionPage;
     if (this.#options.invalidJump === true && isFetch && privilege !== USER && this.#isNowhere(hart)) {
       return this.#parts.end({ kind: "invalid-jump" });
     }
     let last = this.#last.get(hart);
-    const samePlace = last !== undefined && last.cause === e.cause && last.pcLow === pcLow && last.pcHigh === pcHigh &&
+    const samePlace = last !== undefined && last.cause === cause && last.pcLow === pcLow && last.pcHigh === pcHigh &&
       last.privilege === privilege;
-    const sameValue = samePlace && last!.valueLow === e.valueLow && last!.valueHigh === e.valueHigh;
+    const sameValue = samePlace && last!.valueLow === valueLow && last!.valueHigh === valueHigh;
     if (last === undefined) this.#last.set(hart, last = newLast());
     const isImmediate = count === last.count + 1;
     last.atOnce = sameValue && isImmediate ? last.atOnce + 1 : 1;
@@ -167,9 +166,7 @@ export class FailureDetector {
     last.nestedSame = isNested && sameValue ? last.nestedSame + 1 : 1;
     const isReturned = sameValue && hart.returnedAt === count - 1 && hart.returnedLow === pcLow;
     last.returned = isReturned ? last.returned + 1 : 1;
-    Object.assign(last, { cause: e.cause, pcLow, pcHigh, privilege, count, returns });
-    last.valueLow = e.valueLow;
-    last.valueHigh = e.valueHigh;
+    Object.assign(last, { cause, pcLow, pcHigh, privilege, count, returns, valueLow, valueHigh });
     if (this.#trapLoop === Infinity) return;
     const isLoop = last.atOnce >= AT_ONCE || last.nestedSame >= NESTED || last.nested >= NESTED_OTHERS ||
       last.returned >= this.#trapLoop;

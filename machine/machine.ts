@@ -373,8 +373,9 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       harts: this.#harts,
       instructions: () => this.#count.instructions(),
       end: (cause) => this.#end(cause),
-      mayHappen: () => this.#timeline.cyclesToNext() !== Infinity || this.#timeline.hostWait() !== undefined,
-      isAlone: () => this.#isRunning && !this.interactive && this.#debug.control.attached === 0,
+      mayHappen: () =>
+        this.interactive || this.#timeline.cyclesToNext() !== Infinity || this.#timeline.hostWait() !== undefined,
+      isAlone: () => this.#isRunning && this.#debug.control.attached === 0,
       isExecutable: (hart, address) => {
         const physical = this.#debug.translate(hart.id, address);
         return physical !== undefined && this.#bus.executable(Number(physical & ~4095n)) !== null;
