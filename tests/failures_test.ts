@@ -132,7 +132,7 @@ for (const xlen of WIDTHS) {
 test("a guest that resets itself again and again is a reset loop", async () => {
   const stop = await end(consoleGuest(64, [{ print: "up\n" }], "reset"), "jit");
   assert.equal(stop.kind, "reset-loop");
-  assert.match(stop.report, /\| up\n  \| up/);
+  assert.match(stop.report, /\| up\n {2}\| up/);
   assert.equal(
     (await end(consoleGuest(64, [{ print: "up\n" }], "reset"), "jit", { resetLoop: false }, 100_000)).kind,
     "budget",

@@ -18,7 +18,7 @@ test("the boot test of the README passes as pasted", () => {
   assert.ok(text.split("\n").length <= 13);
   const { code, all } = runProgram(text);
   assert.equal(code, 0, all);
-  const broken = runProgram(text.replace("code === 7", "code === 8"));
+  const broken = runProgram(text.replace("expectExit(machine, 7)", "expectExit(machine, 8)"));
   assert.notEqual(broken.code, 0);
 });
 
