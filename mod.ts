@@ -10,6 +10,7 @@ export { ERRNO, FileError } from "./machine/semihosting_files.ts";
 export type { FileMode, SemihostingFile, SemihostingFiles } from "./machine/semihosting_files.ts";
 export type { Debugging, DebugServer, ListenOptions } from "./machine/debugging.ts";
 export type { Stop, StopBase } from "./machine/stop.ts";
+export type { FailureOptions, PanicOptions } from "./machine/failures.ts";
 export type { FloatRegisters, HartView, RegisterName, Registers, Word } from "./machine/hart_view.ts";
 export type { MemoryView } from "./machine/memory_view.ts";
 export type { Console, Receiver, TranscriptEntry } from "./machine/console.ts";
