@@ -181,6 +181,11 @@ const SHORTHANDS: Readonly<Record<string, readonly Extension[]>> = {
   epmp: ["Smepmp"],
 };
 
+/** Properties of QEMU 7.2's CPUs for what hartbeat has not: they may be switched off. */
+const ABSENT: ReadonlySet<string> = new Set(
+  "e h v zve32f zve64f zfinx zdinx zhinx zhinxmin sscofpmf smaia ssaia j xventanacondops".split(" "),
+);
+
 /** Name of the property for physical memory protection, which is no extension. */
 const PMP = "pmp";
 
@@ -203,11 +208,16 @@ export function parseCpu(text: string): CpuModel {
     const [name = "", value = "on"] = property.split("=");
     const bare = name.replace(/^[+-]/, "").replace(/^x-/, "").toLowerCase();
     const extension = PROPERTIES.get(bare), named = extension === undefined ? SHORTHANDS[bare] ?? [] : [extension];
-    if (named.length === 0 && bare !== PMP) {
+    const absent = ABSENT.has(bare);
+    if (named.length === 0 && bare !== PMP && !absent) {
       throw new OptionError(`-cpu ${model},${property}: no property ${name}${nearest(bare, CPU_PROPERTIES)}`);
     }
     const on = { on: true, true: true, yes: true, off: false, false: false, no: false }[value.toLowerCase()];
     if (on === undefined) throw new OptionError(`-cpu ${model},${property}: ${value} is neither on nor off`);
+    if (absent && on && !name.startsWith("-")) {
+      throw new OptionError(`-cpu ${model},${property}: hartbeat does not have ${bare}; it can only be off`);
+    }
+    if (absent) continue;
     if (named.length === 0) pmp = on && !name.startsWith("-");
     else if (!on || name.startsWith("-")) named.forEach((each) => removeWithDependents(extensions, each));
     else if (extension === "Zcf" && xlen === 64) throw new OptionError(`-cpu ${text}: only rv32 can have zcf`);

@@ -20,6 +20,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { cpio, type CpioEntry } from "./cpio.ts";
+import { progress } from "./progress.ts";
 
 /** Where the guest is kept. */
 export const LINUX_FOLDER: string = fileURLToPath(new URL("../guests/linux/", import.meta.url));
@@ -48,10 +49,8 @@ interface Manifest {
 const TOOLS =
   ("sh mount umount cat uname ls free nproc wc seq awk sha256sum gzip md5sum bc sleep dmesg grep head poweroff reboot " +
     "sync setsid cttyhack switch_root insmod echo vi top ps").split(" ");
-/** The modules of the disk's ramdisk; what they need comes with them. */
-const MODULES = ["virtio_mmio", "virtio_blk", "ext4"];
-
-const progress = process.stderr.isTTY ? (text: string) => process.stderr.write(`\r\x1b[K${text}`) : () => {};
+/** The modules of the disk's ramdisk; what they name as needed comes with them. ext4 asks for crc32c only when it mounts. */
+const MODULES = ["virtio_mmio", "virtio_blk", "crc32c_generic", "ext4"];
 
 /** Runs a program. Throws with its messages if it fails. */
 async function run(command: string, args: readonly string[], folder?: string): Promise<string> {
@@ -158,7 +157,7 @@ async function selfTest(work: string): Promise<Uint8Array | undefined> {
 
 /** Changes when a source of the ramdisks does, or a compiler for the self-test appears. */
 function sourcesDigest(): string {
-  const hash = createHash("sha256");
+  const hash = createHash("sha256").update(MODULES.join());
   for (const name of readdirSync(SOURCES).sort()) hash.update(name).update(readFileSync(join(SOURCES, name)));
   return hash.update(String(hasCompiler())).digest("hex");
 }

@@ -170,6 +170,7 @@ for (
   const [line, message] of [
     ["-machine vrit", "-machine vrit: no such board; did you mean virt?"],
     ["-cpu rv65", "-cpu rv65: no such CPU; did you mean rv64?"],
+    ["-cpu rv64,v=on", "-cpu rv64,v=on: hartbeat does not have v; it can only be off"],
     ["-cpu rv64,zbbb=on", "-cpu rv64,zbbb=on: no property zbbb; did you mean zbb?"],
     ["-m 128Q", "-m 128Q: not a size; write 128M or 1G, say"],
     ["-accel jitt", "-accel jitt: no such accelerator; did you mean jit?"],

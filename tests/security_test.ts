@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EXECUTE, MSECCFG, Pmp, READ, WRITE } from "../hart/pmp.ts";
 import { MACHINE, SUPERVISOR, USER } from "../hart/trap.ts";
+import type { Extension } from "../isa/extensions.ts";
 import type { Xlen } from "../isa/instruction.ts";
+import { parseCpu } from "../machine/options.ts";
 import { csrNumber, RAM_BASE } from "./support/assemble.ts";
 import { Guest, RAM_END, WIDTHS } from "./support/guest.ts";
 
@@ -152,3 +154,20 @@ for (const xlen of WIDTHS) {
     }
   });
 }
+
+test("-cpu knows QEMU's shorthands, and lets what there is not be off", () => {
+  const has = (cpu: string, ...names: Extension[]) => names.map((name) => parseCpu(cpu).extensions.has(name));
+  assert.deepEqual(has("rv64,zk=off", "Zbkb", "Zbkc", "Zbkx", "Zknd", "Zkne", "Zknh", "Zksed"), [
+    ...[false, false, false, false, false, false],
+    true,
+  ]);
+  assert.deepEqual(has("rv64,zks=off", "Zbkb", "Zksed", "Zksh", "Zknd"), [false, false, false, true]);
+  assert.deepEqual(has("rv64", "Zkr", "Smepmp", "Svade", "Zmmul"), [false, false, false, false], "on request");
+  assert.deepEqual(has("rv64,zk=on,x-epmp=true,svade=on", "Zkr", "Smepmp", "Svade", "Svadu"), [true, true, true, true]);
+  assert.deepEqual(
+    has("rv64,svadu=off", "Svade", "Svadu"),
+    [true, false],
+    "software sets A and D where hardware does not",
+  );
+  assert.deepEqual(has("rv32,h=off,v=false,-zfinx,m=off,zmmul=on", "M", "Zmmul"), [false, true]);
+});
