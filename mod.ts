@@ -2,7 +2,15 @@
 
 export type { Watch, WatchedAccess, WatchList } from "./hart/watchpoints.ts";
 export { type InstructionText, Machine, type RunOptions } from "./machine/machine.ts";
-export type { DeviceOptions, DriveOptions, GlobalProperty } from "./machine/device_options.ts";
+export type {
+  ChardevOptions,
+  DeviceOptions,
+  DriveOptions,
+  GlobalProperty,
+  NetdevOptions,
+  ObjectOptions,
+} from "./machine/device_options.ts";
+export { type NetworkCard, NetworkHub, type NetworkPort } from "./machine/network.ts";
 export { type BlockBackend, MemoryBlocks } from "./devices/block_backend.ts";
 export type { FileSource, LoaderDevice, MachineOptions, SymbolSource } from "./machine/options.ts";
 export type { SemihostingOptions } from "./machine/options.ts";

@@ -1,6 +1,12 @@
-// Reads `-device`, `-drive` and `-global`: what comes out is for the machine, which knows the models and their properties.
+// Reads `-device`, `-drive` and their like: what comes out is for the machine, which knows the models and their properties.
 
-import type { DeviceOptions, DriveOptions, GlobalProperty } from "../machine/device_options.ts";
+import type {
+  DeviceOptions,
+  DriveOptions,
+  GlobalProperty,
+  NetdevOptions,
+  ObjectOptions,
+} from "../machine/device_options.ts";
 import { OptionError } from "../machine/errors.ts";
 import { nearest } from "../machine/nearest.ts";
 import type { LoaderDevice } from "../machine/options.ts";
@@ -119,4 +125,69 @@ export function readDrive(option: string, text: string): DriveOptions {
     discard: discard === undefined ? undefined : discards[discard],
     writeCache: cache === undefined ? undefined : cache !== "writethrough" && cache !== "directsync",
   });
+}
+
+/** The value of a property that must be there. */
+function required(where: string, properties: ReadonlyMap<string, string>, key: string): string {
+  const value = properties.get(key);
+  if (value === undefined) throw new OptionError(`${where}: Parameter '${key}' is missing`);
+  return value;
+}
+
+/** Kinds of `-netdev` that QEMU has and hartbeat has not. */
+const NETWORKS_OF_THE_HOST = ["user", "tap", "bridge", "socket", "stream", "dgram", "vde", "l2tpv3", "vhost-user"];
+
+/** Reads `-netdev`. */
+export function readNetdev(option: string, text: string): NetdevOptions {
+  const where = `${option} ${text}`, type = splitCommas(text)[0]!.replace(/^type=/, "");
+  if (NETWORKS_OF_THE_HOST.includes(type)) {
+    throw new OptionError(
+      `${where}: there is no way to the host's network; hubport,id=ID,hubid=N connects the cards of this machine, and ` +
+        "scripts have machine.net(ID) and NetworkHub",
+    );
+  }
+  if (type !== "hubport") {
+    const guess = nearest(type, ["hubport"]) || "; there is hubport";
+    throw new OptionError(`${where}: Parameter 'type' does not accept value '${type}'${guess}`);
+  }
+  const properties = readProperties(option, text, "type", ["id", "hubid"]);
+  const id = required(where, properties, "id"), hub = required(where, properties, "hubid");
+  return { id, hubId: Number(readNumber(`${option} hubid=`, hub)) };
+}
+
+/** Reads `-object`. */
+export function readObject(option: string, text: string): ObjectOptions {
+  const where = `${option} ${text}`;
+  const properties = readProperties(option, text, "qom-type", ["id", "filename"]);
+  return { type: required(where, properties, "qom-type"), id: required(where, properties, "id") };
+}
+
+/** A character device of the command: its id, and where it goes to. */
+export interface Chardev {
+  readonly id: string;
+  readonly target: { readonly kind: "stdio" } | { readonly kind: "null" } | {
+    readonly kind: "file";
+    readonly path: string;
+  };
+}
+
+/** Kinds of `-chardev` that QEMU has and hartbeat has not. */
+const CHARDEVS_NOT_YET = ["socket", "udp", "pty", "pipe", "vc", "ringbuf", "serial", "parallel", "msmouse", "braille"];
+
+/** Reads `-chardev`. */
+export function readChardev(option: string, text: string): Chardev {
+  const where = `${option} ${text}`, kind = splitCommas(text)[0]!.replace(/^backend=/, "");
+  if (CHARDEVS_NOT_YET.includes(kind)) {
+    throw new OptionError(`${where}: not supported yet; there are stdio, file and null`);
+  }
+  if (kind !== "stdio" && kind !== "null" && kind !== "file") {
+    const guess = nearest(kind, ["stdio", "null", "file"]) || "; there are stdio, file and null";
+    throw new OptionError(`${where}: '${kind}' is not a valid char driver name${guess}`);
+  }
+  const known = kind === "file" ? ["path"] : kind === "stdio" ? ["mux", "signal"] : [];
+  const properties = readProperties(option, text, "backend", ["id", ...known]);
+  if (!properties.has("id")) throw new OptionError(`${where}: chardev: no id specified`);
+  const id = properties.get("id")!;
+  if (kind !== "file") return { id, target: { kind } };
+  return { id, target: { kind, path: required(where, properties, "path") } };
 }

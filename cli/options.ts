@@ -3,7 +3,15 @@
 import { DEBUG_OPTIONS } from "./debug_options.ts";
 import { OptionError } from "../machine/errors.ts";
 import { nearest } from "../machine/nearest.ts";
-import { readDevice, readDrive, readGlobal, readLoader } from "./device_options.ts";
+import {
+  readChardev,
+  readDevice,
+  readDrive,
+  readGlobal,
+  readLoader,
+  readNetdev,
+  readObject,
+} from "./device_options.ts";
 import { readNumber, readProperties, readSwitch, unknownValue } from "./properties.ts";
 import { LOG_ITEMS, type LogItem, type Serial, type Settings, type Shell, SHELLS } from "./settings.ts";
 
@@ -25,13 +33,13 @@ export interface CommandOption {
 
 /** Names of QEMU's other options, which users may expect; docs/from-qemu.md says what to do instead. */
 export const NOT_YET: readonly string[] = [
-  ..."qmp qmp-pretty mon chardev msg object set readconfig trace plugin singlestep debugcon".split(" "),
+  ..."qmp qmp-pretty mon msg set readconfig trace plugin singlestep debugcon".split(" "),
   ..."enable-sync-profile loadvm incoming dump-vmstate only-migratable".split(" "),
-  ..."hda hdb hdc hdd cdrom fda fdb sd pflash mtdblock blockdev iscsi virtfs fsdev net nic netdev".split(" "),
+  ..."hda hdb hdc hdd cdrom fda fdb sd pflash mtdblock blockdev iscsi virtfs fsdev net nic".split(" "),
   ..."fw_cfg option-rom smbios acpitable boot vga vnc spice full-screen rotate portrait audio audiodev".split(" "),
   ..."audio-help usb usbdevice k parallel tpmdev nodefaults no-user-config no-shutdown action watchdog".split(" "),
   ..."watchdog-action numa mem-path mem-prealloc overcommit enable-kvm compat preconfig async-teardown".split(" "),
-  ..."add-fd daemonize pidfile chroot runas sandbox seed uuid echr L".split(" "),
+  ..."add-fd daemonize pidfile chroot runas sandbox uuid echr L".split(" "),
 ];
 
 /** Kinds of `-serial` that QEMU has and hartbeat has not. */
@@ -232,6 +240,47 @@ export const OPTIONS: readonly CommandOption[] = [
     help: "disk, or if=none,id=X for -device MODEL,drive=X; readonly=on, snapshot=on",
     apply(settings, value, option) {
       settings.machine.drives = [...settings.machine.drives ?? [], readDrive(option, value)];
+    },
+  },
+  {
+    names: ["netdev"],
+    argument: "hubport,id=X,hubid=N",
+    group: "Devices",
+    help: "what -device virtio-net-device,netdev=X is connected to: the others of hub N",
+    apply(settings, value, option) {
+      settings.machine.netdevs = [...settings.machine.netdevs ?? [], readNetdev(option, value)];
+    },
+  },
+  {
+    names: ["chardev"],
+    argument: "KIND,id=X",
+    group: "Devices",
+    help: "stdio, null, or file with path=F, for -device virtconsole,chardev=X",
+    apply(settings, value, option) {
+      const chardev = readChardev(option, value), all = settings.chardevs ?? [];
+      if (chardev.target.kind === "stdio" && all.some(({ target }) => target.kind === "stdio")) {
+        throw new OptionError(`${option} ${value}: cannot use stdio by multiple character devices`);
+      }
+      settings.chardevs = [...all, chardev];
+      settings.machine.chardevs = [...settings.machine.chardevs ?? [], { id: chardev.id }];
+    },
+  },
+  {
+    names: ["object"],
+    argument: "rng-builtin,id=X",
+    group: "Devices",
+    help: "what -device virtio-rng-device,rng=X may name; its numbers follow from -seed",
+    apply(settings, value, option) {
+      settings.machine.objects = [...settings.machine.objects ?? [], readObject(option, value)];
+    },
+  },
+  {
+    names: ["seed"],
+    argument: "N",
+    group: "Devices",
+    help: "what the guest's random numbers follow from (0)",
+    apply(settings, value, option) {
+      settings.machine.seed = Number(readNumber(option, value));
     },
   },
   {

@@ -11,9 +11,11 @@ import type { Listener } from "../debug/tcp.ts";
 import { parseAddressRanges } from "../machine/address_range.ts";
 import { debugAccess } from "../machine/debug_access.ts";
 import { AddressError, HartbeatError, OptionError } from "../machine/errors.ts";
+import type { Console } from "../machine/console.ts";
 import { Machine } from "../machine/machine.ts";
 import { parseAccel } from "../machine/accelerator.ts";
 import type { Stop } from "../machine/stop.ts";
+import type { Chardev } from "./device_options.ts";
 import { KEYS_TEXT } from "./help.ts";
 import { openStandard, Output } from "./output.ts";
 import { readTcp } from "./debug_options.ts";
@@ -129,6 +131,11 @@ const FAILURES = new Set<Stop["kind"]>(["trap-loop", "reset-loop", "invalid-jump
 class Session {
   readonly #machine: Machine;
   readonly #serial: Serial;
+  /** What standard input is typed at, where it is: the serial line or a `-chardev stdio`. */
+  readonly #console: Console;
+  readonly #isTyped: boolean;
+  /** Files that consoles write to. */
+  readonly #files: number[] = [];
   readonly #output = new Output();
   #log: TraceLog;
   readonly #logDescriptor: number;
@@ -149,7 +156,15 @@ class Session {
   constructor(machine: Machine, settings: Settings) {
     this.#machine = machine;
     this.#settings = settings;
-    this.#serial = settings.serial ?? { kind: "stdio", escapes: true };
+    const chardev = settings.chardevs?.find(({ target }) => target.kind === "stdio");
+    if (chardev !== undefined && settings.serial?.kind === "stdio") {
+      throw new OptionError(
+        `-chardev stdio,id=${chardev.id}: cannot use stdio by multiple character devices; give -serial none`,
+      );
+    }
+    this.#serial = settings.serial ?? (chardev ? { kind: "null" } : { kind: "stdio", escapes: true });
+    this.#console = chardev ? machine.chardev(chardev.id) : machine.console;
+    this.#isTyped = chardev !== undefined || this.#serial.kind === "stdio";
     this.#statistics = parseAccel(settings.machine.accel ?? "jit").stats;
     this.#ranges = readFilter(machine, settings.logFilter);
     this.#logDescriptor = settings.logFile === undefined ? STDERR : openForWriting(settings.logFile, "-D ");
@@ -158,22 +173,20 @@ class Session {
   }
 
   async run(): Promise<number> {
-    const { console } = this.#machine, serial = this.#serial;
+    const serial = this.#serial;
     for (const warning of this.#machine.warnings) this.#say(`warning: ${warning}`);
     if (this.#log.isIdle) this.#say("warning: -d jit logs nothing, since -accel interpreter compiles nothing");
-    const descriptor = serial.kind === "stdio"
-      ? STDOUT
-      : serial.kind === "file"
-      ? openForWriting(serial.path, "-serial file:")
-      : undefined;
     this.#output.onClosed = (closed, code) => this.#closed(closed, code);
-    // Scripts may expect something of it.
-    console.keep = this.#settings.scripts !== undefined;
-    if (descriptor !== undefined) console.onOutput = (byte) => this.#output.put(descriptor, byte);
+    this.#connectOutput(this.#machine.console, serial, "-serial file:");
+    for (const { id, target } of this.#settings.chardevs ?? []) {
+      this.#connectOutput(this.#machine.chardev(id), target, "-chardev file,path=");
+    }
     this.#machine.onTurn = () => this.#turn();
     for (const signal of SIGNALS) process.on(signal, this.#signal);
-    const stdio = serial.kind === "stdio", monitor = this.#settings.monitor?.kind === "stdio";
-    if (stdio || monitor) this.#connectKeyboard(monitor || stdio && serial.escapes);
+    const monitor = this.#settings.monitor?.kind === "stdio";
+    if (this.#isTyped || monitor) {
+      this.#connectKeyboard(monitor || serial.kind !== "stdio" || serial.escapes);
+    }
     try {
       await this.#openDebugging();
       for (const script of this.#settings.scripts ?? []) await this.#startScript(script);
@@ -191,7 +204,7 @@ class Session {
       await this.#gdb?.close();
       await this.#listener?.close();
       this.#keyboard?.close();
-      if (serial.kind === "file" && descriptor !== undefined) closeSync(descriptor);
+      for (const descriptor of this.#files) closeSync(descriptor);
     }
   }
 
@@ -211,6 +224,16 @@ class Session {
     if (typeof atEnd === "function") this.#atEnd.push(atEnd as (stop: Stop) => unknown);
   }
   readonly #atEnd: ((stop: Stop) => unknown)[] = [];
+
+  /** Sends what the guest writes where the option says. */
+  #connectOutput(console: Console, where: Serial | Chardev["target"], option: string): void {
+    // Scripts may expect something of it.
+    console.keep = this.#settings.scripts !== undefined;
+    if (where.kind === "null") return;
+    let descriptor = STDOUT;
+    if (where.kind === "file") this.#files.push(descriptor = openForWriting(where.path, option));
+    console.onOutput = (byte) => this.#output.put(descriptor, byte);
+  }
 
   /** Logs these items from now on, and no others. */
   #startLog(items: ReadonlySet<LogItem>): TraceLog {
@@ -295,8 +318,8 @@ class Session {
     this.#keyboard = new Keyboard(escapes, {
       input: (bytes) => {
         if (this.#typesAtMonitor) return this.#openMonitor().receive(bytes);
-        machine.console.send(bytes);
-        if (machine.console.unread > TYPED_LIMIT) this.#keyboard?.hold(true);
+        this.#console.send(bytes);
+        if (this.#console.unread > TYPED_LIMIT) this.#keyboard?.hold(true);
       },
       quit: () => {
         this.#say("terminated");
@@ -311,7 +334,7 @@ class Session {
       end: () => {
         machine.interactive = false;
         // Makes a machine that waits for input notice.
-        machine.console.send("");
+        this.#console.send("");
       },
     });
     machine.interactive = true;
@@ -349,7 +372,7 @@ class Session {
 
   async #turn(): Promise<void> {
     await this.#output.flush();
-    if (this.#machine.console.unread <= TYPED_LIMIT) this.#keyboard?.hold(false);
+    if (this.#console.unread <= TYPED_LIMIT) this.#keyboard?.hold(false);
     // On Deno a terminal's input arrives only where timers do; the machine's own turns of the event loop are too short for it.
     if (performance.now() - this.#lastTimerTurn > TIMER_TURN) {
       await new Promise((resolve) => setTimeout(resolve, 0));
@@ -368,7 +391,7 @@ class Session {
     if (stop.kind !== "deadlock") return 0;
     const where = this.#machine.symbols.format(stop.pc);
     this.#say(`every hart waits for an interrupt that nothing will raise, at ${where} (0x${stop.pc.toString(16)})`);
-    if (this.#serial.kind !== "stdio") return 1;
+    if (!this.#isTyped) return 1;
     this.#say("input has ended, too; the machine stands still until it is terminated (Ctrl-C)");
     return undefined;
   }

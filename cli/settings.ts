@@ -1,6 +1,7 @@
 // What a command line asks for.
 
 import type { MachineOptions } from "../machine/options.ts";
+import type { Chardev } from "./device_options.ts";
 
 /** What can be logged with `-d`, with a line for `-d help`. */
 export const LOG_ITEMS = {
@@ -71,6 +72,8 @@ export interface Settings {
   halted?: boolean;
   /** `-script`: modules that get the machine. */
   scripts?: string[];
+  /** `-chardev`: where each goes to. */
+  chardevs?: readonly Chardev[];
   /** Print this and end. */
   listing?: Listing;
   /** The model whose properties are listed. */

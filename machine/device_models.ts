@@ -1,11 +1,17 @@
 // The models that `-device` knows: what each is, its properties, and how it is made from them.
 
 import { VirtioBlock } from "../devices/virtio/block.ts";
+import { VirtioConsole } from "../devices/virtio/console.ts";
 import type { VirtioDevice } from "../devices/virtio/device.ts";
+import { VirtioNetwork } from "../devices/virtio/network.ts";
 import { MAX_QUEUE_SIZE, RING_FEATURE } from "../devices/virtio/queue.ts";
+import { VirtioRandom } from "../devices/virtio/random.ts";
+import type { Console } from "./console.ts";
 import type { Properties, PropertyValue } from "./device_properties.ts";
 import type { Drives } from "./drives.ts";
 import { OptionError } from "./errors.ts";
+import { nearest } from "./nearest.ts";
+import type { NetworkPort } from "./network.ts";
 
 /** What a model is made from. */
 export interface ModelParts {
@@ -13,6 +19,13 @@ export interface ModelParts {
   readonly where: string;
   readonly properties: ReadonlyMap<string, PropertyValue>;
   readonly drives: Drives;
+  /** By id. */
+  readonly networks: ReadonlyMap<string, NetworkPort>;
+  readonly chardevs: ReadonlyMap<string, Console>;
+  readonly randomSources: ReadonlySet<string>;
+  readonly seed: number;
+  /** How many devices there are already. */
+  readonly index: number;
 }
 
 /** A model of device. */
@@ -24,7 +37,25 @@ export interface DeviceModel {
   /** Properties besides `id` and `bus`. */
   readonly properties: Properties;
   /** Makes the device that a virtio transport gets. @throws {OptionError} If properties do not fit. */
-  create(parts: ModelParts): VirtioDevice;
+  create?(parts: ModelParts): VirtioDevice;
+  /** Adds it to a virtio-serial-device. @throws {OptionError} If properties do not fit. */
+  addTo?(bus: VirtioConsole, parts: ModelParts): void;
+}
+
+/** What a property names, which the user must have defined; undefined where it is absent. */
+function named<T>(
+  { where, properties }: ModelParts,
+  model: string,
+  name: string,
+  option: string,
+  all: ReadonlyMap<string, T>,
+): T | undefined {
+  const id = properties.get(name) as string | undefined;
+  if (id === undefined || all.has(id)) return id === undefined ? undefined : all.get(id);
+  throw new OptionError(
+    `${where}: Property '${model}.${name}' can't find value '${id}'` +
+      (nearest(id, [...all.keys()]) || `; there is no ${option} …,id=${id}`),
+  );
 }
 
 /** Properties that switch features of every virtio device, with the feature. */
@@ -105,9 +136,128 @@ const virtioBlock: DeviceModel = {
   },
 };
 
+/** The first three bytes are QEMU's; the last counts cards. */
+const FIRST_ADDRESS = [0x52, 0x54, 0x00, 0x12, 0x34, 0x56] as const;
+
+function macAddress(where: string, text: string | undefined, index: number): Uint8Array {
+  const address = Uint8Array.from(FIRST_ADDRESS);
+  if (text === undefined) {
+    address[5]! += index;
+    return address;
+  }
+  const parts = text.split(/[:-]/);
+  if (parts.length !== 6 || parts.some((part) => !/^[0-9a-f]{1,2}$/i.test(part))) {
+    throw new OptionError(
+      `${where}: Property 'virtio-net-device.mac' doesn't take value '${text}'; write 52:54:00:12:34:56, say`,
+    );
+  }
+  return Uint8Array.from(parts, (part) => parseInt(part, 16));
+}
+
+const virtioNetwork: DeviceModel = {
+  category: "Network",
+  description: "network card",
+  properties: {
+    "netdev": { type: "str", help: "ID of a -netdev to use as a backend" },
+    "mac": { type: "str", help: "Ethernet 6-byte MAC Address, example: 52:54:00:12:34:56" },
+    "bootindex": { type: "int32", help: "for firmware; not used" },
+    ...ringProperties,
+  },
+  create(parts) {
+    const port = named(parts, "virtio-net-device", "netdev", "-netdev", parts.networks);
+    if (port?.plugged) {
+      throw new OptionError(
+        `${parts.where}: Property 'virtio-net-device.netdev' can't take value '${port.id}', it's in use`,
+      );
+    }
+    const card = new VirtioNetwork(
+      macAddress(parts.where, parts.properties.get("mac") as string | undefined, parts.index),
+    );
+    port?.plug(card);
+    return card;
+  },
+};
+
+const virtioRandom: DeviceModel = {
+  category: "Misc",
+  description: "source of random numbers, which follow from -seed",
+  properties: {
+    "rng": { type: "str", help: "ID of an -object to use as a backend; all give the same" },
+    "max-bytes": { type: "uint64", help: "for QEMU's limit of the rate; not used" },
+    "period": { type: "uint32", help: "for QEMU's limit of the rate; not used" },
+    ...ringProperties,
+  },
+  create(parts) {
+    const sources = new Map([...parts.randomSources].map((id) => [id, id]));
+    named(parts, "virtio-rng-device", "rng", "-object rng-builtin", sources);
+    return new VirtioRandom(parts.seed + parts.index);
+  },
+};
+
+const virtioSerial: DeviceModel = {
+  category: "Input",
+  description: "bus for virtconsole and virtserialport",
+  properties: {
+    "max_ports": { type: "uint32", help: "most ports, 1 to 31", usual: 31 },
+    "emergency-write": { type: "bool", help: "on/off", usual: true },
+    ...ringProperties,
+  },
+  create({ where, properties }) {
+    const ports = properties.get("max_ports") as number;
+    if (ports < 1 || ports > 31) throw new OptionError(`${where}: invalid max_ports ${ports}; it is from 1 to 31`);
+    return new VirtioConsole(ports, properties.get("emergency-write") === true);
+  },
+};
+
+/** A port of a virtio-serial-device; consoles take port 0 first. */
+function serialPort(model: string, isConsole: boolean, description: string): DeviceModel {
+  return {
+    category: "Input",
+    description,
+    properties: {
+      "chardev": { type: "str", help: "ID of a -chardev to use as a backend" },
+      "name": { type: "str", help: "name of the port for the guest" },
+      "nr": { type: "uint32", help: "number of the port; the next one if not given" },
+    },
+    addTo(bus, parts) {
+      const { where, properties } = parts, console = named(parts, model, "chardev", "-chardev", parts.chardevs);
+      let number = properties.get("nr") as number | undefined;
+      if (number === 0 && !isConsole) {
+        throw new OptionError(`${where}: Port number 0 on virtio-serial devices reserved for virtconsole devices`);
+      }
+      if (number === undefined) {
+        number = isConsole && !bus.ports.has(0) ? 0 : 1;
+        while (bus.ports.has(number)) number++;
+      }
+      if (bus.ports.has(number)) throw new OptionError(`${where}: A port already exists at id ${number}`);
+      if (number >= bus.maxPorts) {
+        throw new OptionError(`${where}: Out-of-range port id specified, max. allowed: ${bus.maxPorts - 1}`);
+      }
+      const name = properties.get("name") as string | undefined;
+      const port = bus.addPort({
+        number,
+        isConsole,
+        ...(name !== undefined && { name }),
+        ...(console && {
+          backend: {
+            transmit: (byte: number) => console.transmit(byte),
+            receiverReady: () => console.deliver(),
+          },
+        }),
+      });
+      console?.connect(port);
+    },
+  };
+}
+
 /** All models by name. */
 export const DEVICE_MODELS: ReadonlyMap<string, DeviceModel> = new Map([
   ["virtio-blk-device", virtioBlock],
+  ["virtio-net-device", virtioNetwork],
+  ["virtio-serial-device", virtioSerial],
+  ["virtconsole", serialPort("virtconsole", true, "console (hvc0 in Linux) of a virtio-serial-device")],
+  ["virtserialport", serialPort("virtserialport", false, "port (/dev/vport…) of a virtio-serial-device")],
+  ["virtio-rng-device", virtioRandom],
 ]);
 
 /** Properties of the virtio transports, which only `-global` can change. */

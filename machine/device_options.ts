@@ -1,6 +1,7 @@
 // What users say about the devices of a board beyond those it always has: drives, devices, and defaults of their properties.
 
 import type { BlockBackend } from "../devices/block_backend.ts";
+import type { NetworkHub } from "./network.ts";
 import type { FileSource } from "./options.ts";
 
 /** One `-drive`: the bytes of a disk or a flash chip. */
@@ -48,4 +49,28 @@ export interface GlobalProperty {
   readonly property: string;
   /** Its value. */
   readonly value: string | number | boolean;
+}
+
+/** One `-netdev`: what a network card is connected to. A script gets it as `machine.net(id)`. */
+export interface NetdevOptions {
+  /** `id=`: what the `netdev` property of a card names. */
+  readonly id: string;
+  /** `hubid=` of `hubport`: cards of this machine with the same number are connected. */
+  readonly hubId?: number;
+  /** A hub that it is connected to, with cards of other machines. */
+  readonly hub?: NetworkHub;
+}
+
+/** One `-chardev`: the outer end of a virtconsole or virtserialport. A script gets it as `machine.chardev(id)`. */
+export interface ChardevOptions {
+  /** `id=`: what the `chardev` property of a device names. */
+  readonly id: string;
+}
+
+/** One `-object`: a source of random numbers for a virtio-rng-device. All give what `seed` says. */
+export interface ObjectOptions {
+  /** `id=`: what the `rng` property of a device names. */
+  readonly id: string;
+  /** `rng-builtin` or `rng-random`. */
+  readonly type: string;
 }

@@ -42,6 +42,7 @@ import { Inspector } from "./inspector.ts";
 import { MemoryView } from "./memory_view.ts";
 import { deviceNodes, Mmio, withSocNodes } from "./mmio.ts";
 import { nearest } from "./nearest.ts";
+import type { NetworkPort } from "./network.ts";
 import { type Peripherals, planPeripherals } from "./peripherals.ts";
 import { type FileSource, type MachineOptions, parseCpu, parseMemorySize } from "./options.ts";
 import { Reservations } from "./reservations.ts";
@@ -346,6 +347,11 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       this.#wakeUp();
     };
     this.console.driver = this.#driver();
+    for (const console of this.#peripherals.chardevs.values()) {
+      console.onInput = () => this.#wakeUp();
+      console.driver = this.#driver();
+    }
+    for (const port of this.#peripherals.networks.values()) port.onArrival = () => this.#wakeUp();
     this.mmio = new Mmio({
       bus: this.#bus,
       clock: this.#timeline,
@@ -421,6 +427,27 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   get current(): HartView<X> {
     return this.harts[this.#scheduler.current.id]!;
   }
+  /**
+   * The other end of a network card: the `-netdev` with this id.
+   *
+   * @throws {OptionError} If there is none.
+   */
+  net(id: string): NetworkPort {
+    const { networks } = this.#peripherals, port = networks.get(id);
+    if (port === undefined) throw new OptionError(`no netdev ${id}${nearest(id, [...networks.keys()])}`);
+    return port;
+  }
+  /**
+   * The other end of a virtconsole or virtserialport: the `-chardev` with this id.
+   *
+   * @throws {OptionError} If there is none.
+   */
+  chardev(id: string): Console {
+    const { chardevs } = this.#peripherals, console = chardevs.get(id);
+    if (console === undefined) throw new OptionError(`no chardev ${id}${nearest(id, [...chardevs.keys()])}`);
+    return console;
+  }
+
   /** Instructions executed since power-on, by all harts. */
   get instructions(): number {
     return this.#count.instructions();

@@ -1,7 +1,14 @@
 // What a machine is made from, and how the texts that users write for it (sizes, CPU properties) are read.
 
 import { type Extension, EXTENSIONS, partsOf, withImplied } from "../isa/extensions.ts";
-import type { DeviceOptions, DriveOptions, GlobalProperty } from "./device_options.ts";
+import type {
+  ChardevOptions,
+  DeviceOptions,
+  DriveOptions,
+  GlobalProperty,
+  NetdevOptions,
+  ObjectOptions,
+} from "./device_options.ts";
 import { OptionError } from "./errors.ts";
 import type { FailureOptions } from "./failures.ts";
 import type { DevicePlace } from "./mmio.ts";
@@ -80,6 +87,14 @@ export interface MachineOptions {
   readonly drives?: readonly DriveOptions[];
   /** Further devices, as `-device`. */
   readonly devices?: readonly DeviceOptions[];
+  /** What network cards are connected to, as `-netdev`. */
+  readonly netdevs?: readonly NetdevOptions[];
+  /** Outer ends of virtio consoles and ports, as `-chardev`. */
+  readonly chardevs?: readonly ChardevOptions[];
+  /** Sources of random numbers, as `-object`. */
+  readonly objects?: readonly ObjectOptions[];
+  /** What the guest's random numbers follow from, as `-seed`: a whole number below 2^32. Default 0. */
+  readonly seed?: number;
   /** Defaults of properties of devices, as `-global`. */
   readonly globals?: readonly GlobalProperty[];
   /** True: what the guest writes to any drive is kept in memory only (`-snapshot`). */

@@ -1,18 +1,31 @@
 // Makes the devices that options ask for, and decides which bus each is on, by QEMU's rules.
 
 import type { BlockBackend } from "../devices/block_backend.ts";
+import { VirtioConsole } from "../devices/virtio/console.ts";
 import type { VirtioDevice } from "../devices/virtio/device.ts";
-import type { DeviceOptions, DriveOptions, GlobalProperty } from "./device_options.ts";
+import { Console } from "./console.ts";
+import type {
+  ChardevOptions,
+  DeviceOptions,
+  DriveOptions,
+  GlobalProperty,
+  NetdevOptions,
+  ObjectOptions,
+} from "./device_options.ts";
 import { DEVICE_MODELS, VIRTIO_MMIO_PROPERTIES, withheldFeatures } from "./device_models.ts";
 import { type PropertyValue, readDeviceProperties } from "./device_properties.ts";
 import { checkId, Drives } from "./drives.ts";
 import { OptionError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
+import { NetworkHub, NetworkPort } from "./network.ts";
 import { readRtcBase } from "./rtc_base.ts";
 
 /** What a board gets besides what it always has. */
 export interface Peripherals {
   readonly drives: Drives;
+  /** Other ends of network cards, and of virtio consoles and ports, by id. */
+  readonly networks: ReadonlyMap<string, NetworkPort>;
+  readonly chardevs: ReadonlyMap<string, Console>;
   /** What the real-time clock shows at power-on, nanoseconds since 1970-01-01 UTC. */
   readonly rtcBase: bigint;
   /** Contents of the flash chips; undefined: those of an empty one. */
@@ -27,6 +40,10 @@ export interface Peripherals {
 export interface PeripheralOptions {
   readonly drives?: readonly DriveOptions[];
   readonly devices?: readonly DeviceOptions[];
+  readonly netdevs?: readonly NetdevOptions[];
+  readonly chardevs?: readonly ChardevOptions[];
+  readonly objects?: readonly ObjectOptions[];
+  readonly seed?: number;
   readonly globals?: readonly GlobalProperty[];
   readonly snapshot?: boolean;
   readonly rtcBase?: string | Date;
@@ -94,6 +111,61 @@ function readGlobals(globals: readonly GlobalProperty[]): ReadonlyMap<string, Re
   return byModel;
 }
 
+function planNetworks(netdevs: readonly NetdevOptions[]): Map<string, NetworkPort> {
+  const networks = new Map<string, NetworkPort>(), hubs = new Map<number, NetworkHub>();
+  for (const { id, hubId, hub } of netdevs) {
+    const where = `-netdev …,id=${id}`;
+    checkId(where, id);
+    if (networks.has(id)) throw new OptionError(`${where}: Duplicate ID '${id}' for netdev`);
+    const port = new NetworkPort(id);
+    networks.set(id, port);
+    if (hub !== undefined) port.connect(hub);
+    else if (hubId !== undefined) {
+      const own = hubs.get(hubId) ?? new NetworkHub();
+      hubs.set(hubId, own);
+      port.connect(own);
+    }
+  }
+  return networks;
+}
+
+/** Ids of the sources of random numbers. */
+function planObjects(objects: readonly ObjectOptions[]): Set<string> {
+  const sources = new Set<string>(), known = ["rng-builtin", "rng-random"];
+  for (const { id, type } of objects) {
+    const where = `-object ${type},id=${id}`;
+    if (!known.includes(type)) {
+      throw new OptionError(
+        `${where}: invalid object type: ${type}${nearest(type, known) || `; there are ${known.join(", ")}`}`,
+      );
+    }
+    checkId(where, id);
+    if (sources.has(id)) throw new OptionError(`${where}: Duplicate ID '${id}' for object`);
+    sources.add(id);
+  }
+  return sources;
+}
+
+/** The virtio-serial-device that a port is added to: the one that is named, else the first with room. */
+function serialBus(
+  where: string,
+  model: string,
+  bus: string | undefined,
+  serials: ReadonlyMap<string, VirtioConsole>,
+): VirtioConsole {
+  if (bus !== undefined) {
+    const found = serials.get(bus);
+    if (found === undefined) {
+      throw new OptionError(`${where}: Bus '${bus}' not found${nearest(bus, [...serials.keys()])}`);
+    }
+    return found;
+  }
+  for (const serial of serials.values()) if (serial.ports.size < serial.maxPorts) return serial;
+  throw new OptionError(
+    `${where}: No 'virtio-serial-bus' bus found for device '${model}'; -device virtio-serial-device before it makes one`,
+  );
+}
+
 /**
  * Makes all devices.
  *
@@ -107,10 +179,23 @@ export function planPeripherals(
 ): Peripherals {
   const globals = readGlobals(options.globals ?? []);
   const legacy = readDeviceProperties("-global", TRANSPORT, VIRTIO_MMIO_PROPERTIES, globals.get(TRANSPORT) ?? {});
+  const networks = planNetworks(options.netdevs ?? []), seed = options.seed ?? 0;
+  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
+    throw new OptionError(`-seed ${seed}: a whole number from 0 to ${2 ** 32 - 1}`);
+  }
+  const chardevs = new Map<string, Console>();
+  for (const { id } of options.chardevs ?? []) {
+    const where = `-chardev …,id=${id}`;
+    checkId(where, id);
+    if (chardevs.has(id)) throw new OptionError(`${where}: Duplicate ID '${id}' for chardev`);
+    chardevs.set(id, new Console(id));
+  }
+  const randomSources = planObjects(options.objects ?? []);
   const rtcBase = readRtcBase(options.rtcBase);
   const drives = new Drives(options.drives ?? [], options.snapshot ?? false);
   try {
-    const slots = new VirtioSlots(transports), ids = new Set<string>();
+    const slots = new VirtioSlots(transports), ids = new Set<string>(), counts = new Map<string, number>();
+    const serials = new Map<string, VirtioConsole>();
     const add = (device: DeviceOptions, where: string) => {
       const { driver, id, bus, ...given } = device, model = DEVICE_MODELS.get(driver);
       if (model === undefined) {
@@ -124,15 +209,28 @@ export function planPeripherals(
         ids.add(id);
       }
       const properties = readDeviceProperties(where, driver, model.properties, { ...globals.get(driver), ...given });
+      const index = counts.get(driver) ?? 0;
+      counts.set(driver, index + 1);
+      const parts = { where, properties, drives, networks, chardevs, randomSources, seed, index };
+      if (model.addTo) return model.addTo(serialBus(where, driver, bus, serials), parts);
       const slot = slots.choose(where, driver, bus);
-      const made = model.create({ where, properties, drives });
+      const made = model.create!(parts);
       made.withheld = withheldFeatures(properties);
       slots.devices.set(slot, made);
+      if (made instanceof VirtioConsole) serials.set(id === undefined ? `virtio-serial-bus.${index}` : `${id}.0`, made);
     };
     for (const device of options.devices ?? []) add(device, optionText(device));
     for (const { id, where } of drives.with("virtio")) add({ driver: "virtio-blk-device", drive: id }, where);
     const chips = drives.flash(flash.count, flash.chipSize);
-    return { drives, rtcBase, flash: chips, virtio: slots.devices, virtioLegacy: legacy.get("force-legacy") === true };
+    return {
+      drives,
+      networks,
+      chardevs,
+      rtcBase,
+      flash: chips,
+      virtio: slots.devices,
+      virtioLegacy: legacy.get("force-legacy") === true,
+    };
   } catch (e) {
     drives.close();
     throw e;

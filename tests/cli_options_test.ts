@@ -29,6 +29,8 @@ test("every option sets what it says", () => {
     ...["-device", "loader,addr=16,data=0xffffffffffffffff,data-len=8,data-be=on"],
     ...["-drive", "file=a,,b.img,format=raw,if=none,id=x0,readonly=on,snapshot=off,discard=unmap,cache=writethrough"],
     ...["-drive", "file=flash.bin,if=pflash,unit=1,file.locking=off"],
+    ...["-netdev", "hubport,id=n0,hubid=3", "-object", "rng-builtin,id=r0", "-seed", "7"],
+    ...["-chardev", "stdio,id=c0,mux=on", "-chardev", "file,id=c1,path=a,,b.txt"],
     ...["-device", "virtio-blk-device,drive=x0,bus=virtio-mmio-bus.0,share-rw", "-snapshot"],
     ...["-global", "virtio-mmio.force-legacy=false", "-global", "driver=virtio-blk-device,property=serial,value=a.b"],
   ]);
@@ -64,6 +66,10 @@ test("every option sets what it says", () => {
         { file: "flash.bin", interface: "pflash", unit: 1 },
       ],
       devices: [{ driver: "virtio-blk-device", drive: "x0", bus: "virtio-mmio-bus.0", "share-rw": "on" }],
+      netdevs: [{ id: "n0", hubId: 3 }],
+      objects: [{ type: "rng-builtin", id: "r0" }],
+      seed: 7,
+      chardevs: [{ id: "c0" }, { id: "c1" }],
       snapshot: true,
       globals: [
         { driver: "virtio-mmio", property: "force-legacy", value: "false" },
@@ -74,6 +80,10 @@ test("every option sets what it says", () => {
     hostClock: true,
     log: new Set(["int", "exec", "in_asm"]),
     logFile: "log.txt",
+    chardevs: [
+      { id: "c0", target: { kind: "stdio" } },
+      { id: "c1", target: { kind: "file", path: "a,b.txt" } },
+    ],
   });
   assert.deepEqual(parseCommandLine(["-serial", "mon:stdio"]).serial, { kind: "stdio", escapes: true });
   assert.deepEqual(parseCommandLine(["-serial", "stdio"]).serial, { kind: "stdio", escapes: false });
@@ -121,6 +131,25 @@ for (
     ["-drive file=x,readonl=on", "-drive file=x,readonl=on: no property readonl; did you mean readonly?"],
     ["-drive file=x,readonly=maybe", "-drive readonly=: maybe is neither on nor off"],
     ["-drive file=x,cache=writebak", "-drive cache=writebak: no such value; did you mean writeback?"],
+    [
+      "-netdev user,id=n0",
+      "-netdev user,id=n0: there is no way to the host's network; hubport,id=ID,hubid=N connects the cards of this machine, " +
+      "and scripts have machine.net(ID) and NetworkHub",
+    ],
+    [
+      "-netdev hubprt,id=n0",
+      "-netdev hubprt,id=n0: Parameter 'type' does not accept value 'hubprt'; did you mean hubport?",
+    ],
+    ["-netdev hubport,id=n0", "-netdev hubport,id=n0: Parameter 'hubid' is missing"],
+    ["-chardev null", "-chardev null: chardev: no id specified"],
+    ["-chardev stdoi,id=c", "-chardev stdoi,id=c: 'stdoi' is not a valid char driver name; did you mean stdio?"],
+    ["-chardev pty,id=c", "-chardev pty,id=c: not supported yet; there are stdio, file and null"],
+    ["-chardev file,id=c", "-chardev file,id=c: Parameter 'path' is missing"],
+    [
+      "-chardev stdio,id=a -chardev stdio,id=b",
+      "-chardev stdio,id=b: cannot use stdio by multiple character devices",
+    ],
+    ["-object rng-builtin", "-object rng-builtin: Parameter 'id' is missing"],
     ["-global foo", "-global foo: write MODEL.property=value, virtio-mmio.force-legacy=false, say"],
     [
       "-semihosting-config target=gdb",

@@ -254,15 +254,18 @@ export class Virtqueue {
     return this.#available === undefined || get16(this.#available, 2) === this.#state.nextAvailable;
   }
 
-  /** Whether the driver has offered buffers that can hold `length` bytes in all; looks without taking. @throws {QueueError} */
-  hasRoom(length: number): boolean {
+  /**
+   * How many bytes the buffers can hold that the driver has offered; looks without taking, and not beyond `most`.
+   *
+   * @throws {QueueError}
+   */
+  room(most: number): number {
     let room = 0, next = this.#state.nextAvailable;
-    for (let left = this.#offered(); left > 0; left--) {
+    for (let left = this.#offered(); left > 0 && room < most; left--) {
       room += this.#chain(this.#head(next)).inLength;
-      if (room >= length) return true;
       next = (next + 1) & 0xffff;
     }
-    return false;
+    return Math.min(room, most);
   }
 
   /** How many chains the driver has offered. @throws {QueueError} */
@@ -291,11 +294,7 @@ export class Virtqueue {
   untake(): void {
     this.#state.nextAvailable = (this.#state.nextAvailable - 1) & 0xffff;
     this.#state.inUse--;
-  }
-
-  /** The chain that a device holds with this head. @throws {QueueError} */
-  held(head: number): Chain {
-    return this.#chain(head);
+    if (this.#eventIndex) this.#setAvailableEvent(this.#state.nextAvailable);
   }
 
   #head(at: number): number {

@@ -1,0 +1,80 @@
+// The network as scripts see it: the other end of a guest's network card, and a hub that joins cards of one machine or of several.
+
+/** A network card, as its cable sees it. */
+export interface NetworkCard {
+  /** Takes a frame. */
+  receive(packet: Uint8Array): void;
+  /** Who gets the frames that the guest sends. */
+  backend: { transmit(packet: Uint8Array): void } | null;
+}
+
+/** The other end of a network card's cable. */
+export class NetworkPort {
+  /** The `id` of the netdev. */
+  readonly id: string;
+  #card: NetworkCard | undefined;
+  /** Called when a frame has come for the guest, so that a waiting machine looks at it. */
+  onArrival: () => void = () => {};
+  /** Called with each Ethernet frame that the guest sends, from its destination address on, without checksum. */
+  onPacket: ((packet: Uint8Array) => void) | null = null;
+  /** Where frames go besides to `onPacket`. */
+  #hub: NetworkHub | undefined;
+
+  /** A port without a card, as yet. */
+  constructor(id: string) {
+    this.id = id;
+  }
+
+  /** Plugs it into a card. */
+  plug(card: NetworkCard): void {
+    this.#card = card;
+    card.backend = {
+      transmit: (packet) => {
+        this.onPacket?.(packet);
+        this.#hub?.carry(packet, this);
+      },
+    };
+  }
+
+  /** Whether a card is at the other end. */
+  get plugged(): boolean {
+    return this.#card !== undefined;
+  }
+
+  /** Sends a frame to the guest. One that it has no buffers for waits, up to 256 of them; further ones are lost. */
+  send(packet: Uint8Array): void {
+    this.#card?.receive(packet);
+    this.onArrival();
+  }
+
+  /** Connects it to a hub, in place of the one before. */
+  connect(hub: NetworkHub): void {
+    this.#hub?.remove(this);
+    this.#hub = hub;
+    hub.add(this);
+  }
+}
+
+/**
+ * Joins network cards: what one sends, all others get, in the order in which they were connected. Machines that share a hub are
+ * run in turns (`run({ maxInstructions })`), and the same turns give the same result.
+ */
+export class NetworkHub {
+  #ports: NetworkPort[] = [];
+  /** Called with each frame that passes, and the port that it comes from. */
+  onPacket: ((packet: Uint8Array, from: NetworkPort) => void) | null = null;
+
+  /** Connects a port; `port.connect(hub)` is the same. */
+  add(port: NetworkPort): void {
+    if (!this.#ports.includes(port)) this.#ports.push(port);
+  }
+  /** Takes a port away. */
+  remove(port: NetworkPort): void {
+    this.#ports = this.#ports.filter((other) => other !== port);
+  }
+  /** Gives a frame to all ports but one. */
+  carry(packet: Uint8Array, from: NetworkPort): void {
+    this.onPacket?.(packet, from);
+    for (const port of this.#ports) if (port !== from) port.send(packet);
+  }
+}
