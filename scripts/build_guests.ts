@@ -1,5 +1,6 @@
 // Rebuilds the guest programs of tests/programs from their sources (`deno task guests`). The ELF files are committed, so only
-// who changes a source needs the compiler. The Rust kernel p0 is built elsewhere and kept as it is.
+// who changes a source needs the compiler. The Rust programs p0, p0uart and debug_rust
+// (rustc 1.96; DWARF 5 at -O0 with v0 names, DWARF 4 at -O2 with the old ones) are built elsewhere and kept as they are.
 
 import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
