@@ -27,6 +27,18 @@ export const SECTOR = 512;
 /**
  * Bytes in memory, which stay the caller's: what the guest writes can be seen in them. Where they end within a sector, the rest of
  * it reads as zeros and what is written there is lost.
+ *
+ * @example
+ * ```ts
+ * import { Machine, MemoryBlocks } from "hartbeat";
+ *
+ * const disk = new Uint8Array(1 << 20);
+ * await using machine = await Machine.create({
+ *   bios: "tests/programs/kernel.elf",
+ *   drives: [{ file: new MemoryBlocks(disk) }],
+ * });
+ * await machine.run();
+ * ```
  */
 export class MemoryBlocks implements BlockBackend {
   readonly #bytes: Uint8Array;

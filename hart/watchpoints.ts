@@ -24,7 +24,19 @@ export interface WatchedAccess {
   value: bigint;
 }
 
-/** What is watched, and who is told. */
+/**
+ * What is watched, and who is told.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const first = machine.symbols.lookup("ticks")!;
+ * machine.watchpoints.add({ first, last: first + 7n, space: "virtual", kinds: 2, hit: ({ value }) => console.log(value) });
+ * await machine.run();
+ * ```
+ */
 export interface Watch {
   /** First address. */
   readonly first: bigint;

@@ -30,7 +30,18 @@ const ASSUMED: Readonly<Record<Assumption, string>> = {
   zero: "a zero-extended word",
 };
 
-/** Guest code that was compiled together: a region. */
+/**
+ * Guest code that was compiled together: a region.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * machine.onCompile = (code) => console.log(code.heading);
+ * await machine.run();
+ * ```
+ */
 export class CompiledCode {
   /** Address at which it is entered, unsigned. */
   readonly entry: bigint;

@@ -22,7 +22,18 @@ export interface CompiledExits {
   refused: number;
 }
 
-/** Figures of the compiler and of compiled code. */
+/**
+ * Figures of the compiler and of compiled code.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * await machine.run();
+ * console.log(machine.compilerStatistics?.regions, machine.compilerStatistics?.executed);
+ * ```
+ */
 export interface CompilerStatistics {
   /** Regions that were compiled. */
   regions: number;

@@ -37,7 +37,18 @@ export interface Frame {
   readonly trap: boolean;
 }
 
-/** The functions that a hart is in, from the innermost on. */
+/**
+ * The functions that a hart is in, from the innermost on.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * await machine.run({ until: "print" });
+ * console.log(String(machine.backtrace()));
+ * ```
+ */
 export class Backtrace implements Iterable<Frame> {
   /** The frames, at least one. */
   readonly frames: readonly Frame[];

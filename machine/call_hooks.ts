@@ -6,7 +6,18 @@ import type { CodeHook } from "../jit/code_hooks.ts";
 import { CallContext, ReturnContext } from "./hook_contexts.ts";
 import type { Hook, HookParts } from "./hooks.ts";
 
-/** What to call when the guest calls a function and when that returns. */
+/**
+ * What to call when the guest calls a function and when that returns.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * machine.hook.call("trap", { enter: (call) => console.log(call.arg(0)), leave: (end) => console.log(end.result) });
+ * await machine.run();
+ * ```
+ */
 export interface CallHandlers<X extends 32 | 64> {
   /** Before its first instruction. */
   enter?(call: CallContext<X>): void;

@@ -24,7 +24,19 @@ export interface TranscriptEntry {
   readonly text: string;
 }
 
-/** One serial line, seen from outside the machine. */
+/**
+ * One serial line, seen from outside the machine.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * await machine.console.expect(/hart (\d)/);
+ * await machine.run();
+ * console.log(machine.console.output, machine.console.transcript().length);
+ * ```
+ */
 export class Console {
   #chunks: Uint8Array[] = [];
   #open = new Uint8Array(1024);

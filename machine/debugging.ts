@@ -23,7 +23,18 @@ export interface DebugServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** The debugger's door of a machine. */
+/**
+ * The debugger's door of a machine.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * await using server = await machine.debug.listen({ port: 0 });
+ * console.log("target remote :" + server.port);
+ * ```
+ */
 export class Debugging {
   readonly #machine: Machine;
 

@@ -4,7 +4,19 @@ import type { BlockBackend } from "../devices/block_backend.ts";
 import type { NetworkHub } from "./network.ts";
 import type { FileSource } from "./options.ts";
 
-/** One `-drive`: the bytes of a disk or a flash chip. */
+/**
+ * One `-drive`: the bytes of a disk or a flash chip.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * await using machine = await Machine.create({
+ *   drives: [{ id: "disk", file: new Uint8Array(1 << 20), interface: "none" }],
+ *   devices: [{ driver: "virtio-blk-device", drive: "disk", serial: "0001" }],
+ * });
+ * ```
+ */
 export interface DriveOptions {
   /** `id=`: what the `drive` property of a device names. */
   readonly id?: string;

@@ -13,7 +13,17 @@ export interface Within {
   readonly instructions?: number;
 }
 
-/** What `Console.expect` may be told. */
+/**
+ * What `Console.expect` may be told.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * await machine.console.expect("hello from U-mode", { within: { virtualSeconds: 5 }, failOn: [/panic/i, "reset"] });
+ * ```
+ */
 export interface ExpectOptions {
   /** How long the guest may take: seconds of virtual time, or as `Within` says. */
   readonly within?: number | Within;
@@ -24,7 +34,18 @@ export interface ExpectOptions {
   readonly failOn?: readonly (Pattern | Stop["kind"])[];
 }
 
-/** What was found. */
+/**
+ * What was found.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const { groups, before } = await machine.console.expect(/timer interrupt (\d+)/);
+ * console.log(groups[1], before);
+ * ```
+ */
 export interface ExpectResult {
   /** The text that matched. */
   readonly match: string;

@@ -24,7 +24,20 @@ export type RegisterName =
 /** Floating-point registers by ABI name (`fa0`) or number (`f10`): 64 bits, NaN-boxed where they hold a narrower format. */
 export type FloatRegisters = { [name in `f${string}`]: bigint };
 
-/** One hart of a machine. */
+/**
+ * One hart of a machine.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * await machine.run({ until: "trap" });
+ * const { hart } = machine;
+ * console.log(hart.pc, hart.x.a0, hart.readCsr("mcause"), hart.privilege);
+ * hart.x.a0 = 0;
+ * ```
+ */
 export class HartView<X extends 32 | 64> {
   readonly #hart: Hart;
   /**

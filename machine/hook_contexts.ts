@@ -90,7 +90,21 @@ export class HookContext<X extends 32 | 64 = 32 | 64> {
   }
 }
 
-/** An instruction about to be executed. */
+/**
+ * An instruction about to be executed.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * machine.hook.instruction({ match: "ecall" }, (context) => {
+ *   console.log(context.place, context.name, context.length);
+ *   context.skip();
+ * });
+ * await machine.run({ maxInstructions: 10_000 });
+ * ```
+ */
 export class InstructionContext<X extends 32 | 64 = 32 | 64> extends HookContext<X> {
   readonly #decode: () => Decoded | null;
 
@@ -128,7 +142,18 @@ export class InstructionContext<X extends 32 | 64 = 32 | 64> extends HookContext
   }
 }
 
-/** A function that has just been called. Arguments are those of the integer calling convention (RISC-V psABI, chapter 2). */
+/**
+ * A function that has just been called. Arguments are those of the integer calling convention (RISC-V psABI, chapter 2).
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * machine.hook.call("print", { enter: (call) => call.string(0) === "\n" ? call.return() : undefined });
+ * await machine.run();
+ * ```
+ */
 export class CallContext<X extends 32 | 64 = 32 | 64> extends HookContext<X> {
   /** Name of the function, as the hook has it. */
   readonly name: string;
@@ -191,7 +216,18 @@ export class CallContext<X extends 32 | 64 = 32 | 64> extends HookContext<X> {
   }
 }
 
-/** A function that has just returned. */
+/**
+ * A function that has just returned.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * machine.hook.call("trap", { leave: (end) => console.log(end.name, end.arg(0), end.result) });
+ * await machine.run();
+ * ```
+ */
 export class ReturnContext<X extends 32 | 64 = 32 | 64> extends HookContext<X> {
   /** The call. */
   readonly call: CallContext<X>;
@@ -249,7 +285,18 @@ function toFloat(bits: bigint): number {
   return floats.getFloat32(0);
 }
 
-/** A trap about to be taken. */
+/**
+ * A trap about to be taken.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * machine.hook.trap({ interrupt: true }, (trap) => console.log(trap.cause, trap.place));
+ * await machine.run();
+ * ```
+ */
 export class TrapContext<X extends 32 | 64 = 32 | 64> extends HookContext<X> {
   /** Exception or interrupt code. */
   readonly code: number;
@@ -290,7 +337,19 @@ export class TrapContext<X extends 32 | 64 = 32 | 64> extends HookContext<X> {
   }
 }
 
-/** A load or store of a watched address. */
+/**
+ * A load or store of a watched address.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * // Every value stored there is stored as 0.
+ * machine.hook.memory({ at: "ticks", on: "write" }, (access) => access.value === 0n ? undefined : 0n);
+ * await machine.run({ maxInstructions: 10_000 });
+ * ```
+ */
 export class AccessContext<X extends 32 | 64 = 32 | 64> extends HookContext<X> {
   /** Whether it reads, writes, or fetches the instruction. */
   readonly kind: "read" | "write" | "fetch";

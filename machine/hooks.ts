@@ -22,7 +22,19 @@ import { type TrapSelector, trapTest } from "./trap_selector.ts";
 /** An address or symbol. */
 export type Place = number | bigint | string;
 
-/** A hook that can be taken away: `using h = …` or `h.remove()`. */
+/**
+ * A hook that can be taken away: `using h = …` or `h.remove()`.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const hook = machine.hook.instruction("trap", (context) => console.log(context.x.a0));
+ * await machine.run({ maxInstructions: 1000 });
+ * hook.remove();
+ * ```
+ */
 export interface Hook extends Disposable {
   /** Takes it away, also from inside of a hook. */
   remove(): void;
@@ -34,7 +46,18 @@ export interface Counter extends Hook {
   value: number;
 }
 
-/** Where and which instructions. */
+/**
+ * Where and which instructions.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * machine.hook.instruction({ match: "csrrw", within: "trap_entry" }, (context) => console.log(context.place, context.name));
+ * await machine.run();
+ * ```
+ */
 export interface InstructionHookOptions {
   /** Which instructions: mnemonics, a pattern of their bits, a mask with a value. All where absent. */
   readonly match?: InstructionSelector;
@@ -44,7 +67,18 @@ export interface InstructionHookOptions {
   readonly within?: string | AddressRange;
 }
 
-/** What memory accesses. Either `at` or `within`. */
+/**
+ * What memory accesses. Either `at` or `within`.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * machine.hook.memory({ at: "ticks", on: "write" }, (access) => console.log(access.place, access.oldValue, access.value));
+ * await machine.run();
+ * ```
+ */
 export interface MemoryHookOptions {
   /** Address or symbol. */
   readonly at?: Place;
@@ -61,7 +95,18 @@ export interface MemoryHookOptions {
 /** What a hook on values gives back: the value to use instead, or undefined. */
 export type Replacement = number | bigint | undefined | void;
 
-/** Hooks on a CSR. Both get the value; what they give back is read or written instead. */
+/**
+ * Hooks on a CSR. Both get the value; what they give back is read or written instead.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * machine.hook.csr("mhartid", { read: () => 5 });
+ * await machine.run();
+ * ```
+ */
 export interface CsrHandlers<X extends 32 | 64> {
   /** A CSR instruction reads it. */
   read?(value: Word<X>, context: HookContext<X>): Replacement;
@@ -82,7 +127,20 @@ export interface HookParts extends ContextParts {
 
 const MEMORY_KINDS = { read: 1, write: 2 } as const;
 
-/** Makes hooks: `machine.hook`. */
+/**
+ * Makes hooks: `machine.hook`.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * machine.hook.call("print", { enter: (call) => console.log(call.string(0)) });
+ * machine.hook.csr("mtvec", { write: (value) => console.log("traps go to", value) });
+ * machine.hook.trap({ cause: "environment call from U-mode" }, (trap) => console.log("ecall at", trap.place));
+ * await machine.run();
+ * ```
+ */
 export class Hooks<X extends 32 | 64 = 32 | 64> {
   readonly #parts: HookParts;
   readonly #csrs = new Map<number, Set<CsrHandlers<X>>>();
@@ -370,7 +428,19 @@ export function removable(remove: () => void): Hook {
   return { remove: once, [Symbol.dispose]: once };
 }
 
-/** Counts what the guest executes: `machine.count`. */
+/**
+ * Counts what the guest executes: `machine.count`.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const traps = machine.count.block("trap");
+ * await machine.run();
+ * console.log(traps.value);
+ * ```
+ */
 export class Counters {
   readonly #hooks: Hooks;
 

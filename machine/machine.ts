@@ -78,7 +78,19 @@ const STEPS = 10_000;
  */
 const MAX_SLICE = 2 ** 20, FIRST_SLICE = 2 ** 14, FIRST_SLICES = 300;
 
-/** What `run` may be told. */
+/**
+ * What `run` may be told.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * await machine.run({ until: "trap" });
+ * await machine.run({ maxInstructions: 1000 });
+ * await machine.run({ maxVirtualSeconds: 0.5 });
+ * ```
+ */
 export interface RunOptions {
   /** Stop after this many instructions. */
   readonly maxInstructions?: number;
@@ -88,7 +100,18 @@ export interface RunOptions {
   readonly until?: number | bigint | string;
 }
 
-/** An instruction as `disassemble` shows it. */
+/**
+ * An instruction as `disassemble` shows it.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const { text, length } = machine.disassemble("trap")!;
+ * console.log(text, length);
+ * ```
+ */
 export interface InstructionText {
   /** Mnemonic, tab, operands. */
   readonly text: string;
@@ -98,7 +121,18 @@ export interface InstructionText {
   readonly word: number;
 }
 
-/** A RISC-V machine. */
+/**
+ * A RISC-V machine.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const stop = await machine.run();
+ * console.log(stop.kind, machine.console.output);
+ * ```
+ */
 export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   /** Width of its registers in bits. */
   readonly xlen: X;

@@ -3,7 +3,18 @@
 import type { Bus } from "./bus.ts";
 import { AddressError } from "./errors.ts";
 
-/** Reads and writes RAM and ROM by physical address. Values are little-endian and unsigned. */
+/**
+ * Reads and writes RAM and ROM by physical address. Values are little-endian and unsigned.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create();
+ * machine.memory.write32(0x8000_0000, 0xdead_beef);
+ * console.log(machine.memory.read(0x8000_0000, 4), machine.memory.read8(0x8000_0003));
+ * ```
+ */
 export class MemoryView {
   readonly #bus: Bus;
 

@@ -41,6 +41,26 @@ export interface DeviceConnection {
 /**
  * A device to extend. While it is mapped, the guest's loads and stores in its range call `read` and `write`; registers and pc of
  * the machine are then exactly those of the instruction. It uses `irq`, `clock` and `memory` once it is mapped.
+ *
+ * @example
+ * ```ts
+ * import { Device, Machine } from "hartbeat";
+ *
+ * // Counts how often it is read.
+ * class Reads extends Device {
+ *   count = 0;
+ *   constructor() {
+ *     super("reads", 4, { min: 4, max: 4 });
+ *   }
+ *   read(): number {
+ *     return this.count++;
+ *   }
+ *   write(): void {
+ *     this.count = 0;
+ *   }
+ * }
+ * await Machine.create({ bios: "tests/programs/kernel.elf", mmio: [{ address: 0x4000_0000, device: new Reads(), irq: 20 }] });
+ * ```
  */
 export abstract class Device {
   /** Name for messages, and of the region in the memory map. */
@@ -101,7 +121,18 @@ export abstract class Device {
   }
 }
 
-/** A device as functions. */
+/**
+ * A device as functions.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * let last = 0;
+ * using _mapping = machine.mmio.map(0x4000_0000, 4, { name: "latch", read: () => last, write: (_offset, _width, value) => last = value });
+ * ```
+ */
 export interface DeviceFunctions {
   /** Name for messages. */
   readonly name?: string;
@@ -144,7 +175,20 @@ export interface MmioParts {
   readonly fail: (error: unknown, what: string) => void;
 }
 
-/** Where scripts map devices: `machine.mmio`. */
+/**
+ * Where scripts map devices: `machine.mmio`.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * machine.mmio.map(0x4000_0000, 0x100, {
+ *   read: (offset) => offset === 0 ? 0x1234 : 0,
+ *   write: (offset, width, value) => console.log(offset, width, value),
+ * });
+ * ```
+ */
 export class Mmio {
   readonly #parts: MmioParts;
   readonly #devices = new Set<BusDevice>();

@@ -20,7 +20,18 @@ export interface DeviceAccess {
   proceed(value?: number): number | undefined;
 }
 
-/** What stands before a device. Where one is absent, that goes to the device. */
+/**
+ * What stands before a device. Where one is absent, that goes to the device.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * machine.hook.mmio("serial", { write: (access) => access.offset === 0 && access.value === 0x0a });
+ * await machine.run();
+ * ```
+ */
 export interface DeviceHook {
   /** Gives what the guest reads; undefined: what the device answers (which is asked then, unless it was before). */
   read?(access: DeviceAccess): number | undefined | void;

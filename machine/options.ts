@@ -15,10 +15,30 @@ import type { DevicePlace } from "./mmio.ts";
 import { nearest } from "./nearest.ts";
 import type { SemihostingFiles } from "./semihosting_files.ts";
 
-/** A file: its path or URL (read through the host's file system), or its bytes with a name for messages. */
+/**
+ * A file: its path or URL (read through the host's file system), or its bytes with a name for messages.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const bytes = Uint8Array.from([0x13, 0, 0, 0]); // nop
+ * await Machine.create({ bios: bytes });
+ * await Machine.create({ bios: { name: "nop.bin", bytes } });
+ * ```
+ */
 export type FileSource = string | URL | Uint8Array | { readonly name: string; readonly bytes: Uint8Array };
 
-/** One `-device loader`. */
+/**
+ * One `-device loader`.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * await Machine.create({ loaders: [{ file: new Uint8Array([1, 2, 3]), address: 0x8010_0000 }, { data: 7, dataLength: 4, address: 0x8020_0000 }] });
+ * ```
+ */
 export interface LoaderDevice {
   /** `file=`. */
   readonly file?: FileSource;
@@ -56,7 +76,16 @@ export interface SemihostingOptions {
   readonly files?: SemihostingFiles;
 }
 
-/** Options of `Machine.create`. The names are QEMU's where it has one. */
+/**
+ * Options of `Machine.create`. The names are QEMU's where it has one.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * await Machine.create({ machine: "virt", cpu: "rv64,zbb=off", memory: "64M", smp: 2, bios: "tests/programs/kernel.elf" });
+ * ```
+ */
 export interface MachineOptions {
   /** Board: `virt` (the default) or `spike`. */
   readonly machine?: string;

@@ -26,7 +26,19 @@ export const STOP_KINDS = [
   "panic",
 ] as const;
 
-/** Why `run` returned. */
+/**
+ * Why `run` returned.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const stop = await machine.run({ maxInstructions: 1_000_000 });
+ * if (stop.kind === "exit") console.log("exit code", stop.code);
+ * else console.log(machine.explain(stop));
+ * ```
+ */
 export type Stop =
   & StopBase
   & (

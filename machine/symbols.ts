@@ -71,7 +71,18 @@ export function isCppName(name: string): boolean {
   return /^_{1,2}Z/.test(name) && demangleRust(name) === undefined;
 }
 
-/** The symbols of one or several files. Look-ups by address take a binary search. */
+/**
+ * The symbols of one or several files. Look-ups by address take a binary search.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const trap = machine.symbols.lookup("trap")!;
+ * console.log(machine.symbols.format(trap + 4n), machine.symbols.at(trap));
+ * ```
+ */
 export class Symbols {
   readonly #byName = new Map<string, ElfSymbol>();
   readonly #located: ElfSymbol[] = [];
