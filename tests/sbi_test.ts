@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
+import { VERSION } from "../cli/version.ts";
 import { Machine } from "../machine/machine.ts";
 import { Program, RAM_BASE } from "./support/assemble.ts";
 import { buildElf } from "./elf_builder.ts";
@@ -84,11 +85,12 @@ for (const xlen of WIDTHS) {
   });
 
   test(`the RV${xlen} base extension tells what there is`, async () => {
+    const version = VERSION.split(".").reduce((all, part) => all << 8 | Number(part), 0);
     const probes = Object.entries(EID).map(([name, id]) => [`probe ${name}`, EID.BASE, 3, [id], "SUCCESS", 1] as const);
     await checkCalls(xlen, [
       ["get_spec_version", EID.BASE, 0, [], "SUCCESS", 2 << 24],
       ["get_impl_id", EID.BASE, 1, [], "SUCCESS", 0x686274],
-      ["get_impl_version", EID.BASE, 2, [], "SUCCESS", 0x100],
+      ["get_impl_version", EID.BASE, 2, [], "SUCCESS", version],
       ...probes,
       ["probe CPPC", EID.BASE, 3, [0x4350_5043], "SUCCESS", 0],
       ["probe 9, a legacy number that is reserved", EID.BASE, 3, [9], "SUCCESS", 0],
