@@ -9,6 +9,7 @@ import { READ, WRITE } from "../hart/pmp.ts";
 import type { Watch } from "../hart/watchpoints.ts";
 import type { DebugAccess } from "../machine/debug_access.ts";
 import type { Halt, Step } from "../machine/run_control.ts";
+import { HALT } from "../jit/executor.ts";
 import { bytesOf, frame, fromHex, latin1, PacketReader, toHex } from "./packets.ts";
 import { crc32, memoryMap, offer, searchMemory } from "./queries.ts";
 import { RegisterFile } from "./registers.ts";
@@ -302,12 +303,26 @@ export class GdbStub {
       last: first + length - 1n,
       space: "virtual",
       kinds,
-      hit: ({ hart }) => this.#debug.control.request({ kind: "watchpoint", hart, watch }),
+      hit: ({ hart }) => this.#hit(hart, watch),
     };
     this.#watches.set(key, { watch, name });
     this.#debug.watchpoints.add(watch);
     return OK;
   }
+
+  /**
+   * An access of a watched address: the guest stops before its instruction. GDB expects that of RISC-V: it makes a step, and then
+   * looks at the value. Who goes on without one passes.
+   */
+  #hit(hart: number, watch: Watch): void {
+    const now = this.#debug.hart(hart).count.instructions();
+    if (this.#heldAt === now) return;
+    this.#heldAt = now;
+    this.#debug.control.request({ kind: "watchpoint", hart, watch });
+    throw HALT;
+  }
+  /** Count of instructions at the last access that stopped the guest. */
+  #heldAt = -1;
 
   #unwatch(key: string): void {
     const watched = this.#watches.get(key);

@@ -73,7 +73,7 @@ const MISSED = new Error("missed access");
 const BREAKPOINT_REACHED = new Error("breakpoint");
 
 /** Thrown where a hook ends the run before its instruction. */
-const HALT = new Error("halted by a hook");
+export const HALT: Error = new Error("halted before an instruction");
 
 type Handler = (record: number) => number;
 
@@ -787,7 +787,12 @@ export class Executor implements HookedExecutor {
     const { hart } = this, state = this.#state;
     let record = this.enter(hart.pcLow, hart.pcHigh);
     try {
-      if (record < 0) this.#refuseFetch();
+      if (record < 0) {
+        // A breakpoint needs no instruction behind it.
+        const passes = this.#passBreakpoint && hart.pcLow === this.#passLow;
+        if (!passes && this.#breakpoints.stopsAt(hart.pcLow, hart.pcHigh, -1)) return true;
+        this.#refuseFetch();
+      }
       record = this.#interpret(record);
       if (record >= 0) this.#leaveAt(record);
     } catch (e) {

@@ -269,13 +269,16 @@ for (const xlen of [32, 64] as const) {
       }
       client.ask(`z0,${hex(p.address("store"))},4`, `Z2,${cell},4`);
       assert.equal(await client.until("c"), `${stopped}watch:${cell};`);
-      assert.equal(hart.pc, BigInt(p.address("load")));
+      assert.equal(hart.pc, BigInt(p.address("store")));
       client.ask(`z2,${cell},4`, `Z3,${cell},4`);
       assert.equal(await client.until("c"), `${stopped}rwatch:${cell};`);
-      assert.equal(hart.pc, BigInt(p.address("load") + 4));
+      assert.equal(hart.pc, BigInt(p.address("load")));
       client.ask(`z3,${cell},4`, `Z4,${cell},4`);
       assert.equal(await client.until("c"), `${stopped}awatch:${cell};`);
+      assert.equal(hart.pc, BigInt(p.address("store")));
+      assert.equal(await client.until("s"), stopped);
       assert.equal(await client.until("s"), `${stopped}awatch:${cell};`);
+      assert.equal(hart.pc, BigInt(p.address("load")));
       client.ask(`z4,${cell},4`);
       hart.pc = BigInt(p.address("loop"));
       assert.equal(await client.until(`vCont;r${hex(p.address("loop"))},${hex(p.address("load"))}:1`), stopped);

