@@ -17,15 +17,15 @@ function distance(a: string, b: string): number {
   return last[b.length]!;
 }
 
-/** `"; did you mean X?"` for the closest of some names, or else one that begins with the wrong one; `""` if there is none. */
+/** `"; did you mean X?"` for the closest of some names, or one that begins with the wrong one; `""` if there is none. */
 export function nearest(wrong: string, known: readonly string[]): string {
   let best = "", bestDistance = Infinity;
   for (const name of known) {
     const d = distance(wrong.toLowerCase(), name.toLowerCase());
     if (d < bestDistance) best = name, bestDistance = d;
   }
-  if (bestDistance > Math.max(2, wrong.length / 2)) {
-    best = wrong.length < 3 ? "" : known.find((name) => name.toLowerCase().startsWith(wrong.toLowerCase())) ?? "";
-  }
+  const longer = known.find((name) => wrong.length >= 3 && name.toLowerCase().startsWith(wrong.toLowerCase()));
+  if (bestDistance > 2 && longer !== undefined) best = longer;
+  else if (bestDistance > Math.max(2, wrong.length / 2)) best = "";
   return best === "" ? "" : `; did you mean ${best}?`;
 }
