@@ -22,8 +22,15 @@ test("the boot test of the README passes as pasted", () => {
   assert.notEqual(broken.code, 0);
 });
 
-test("the example of the README runs as pasted", () => {
+test("the hooks of the README run as pasted", () => {
   const { code, all } = runProgram(blocks("ts")[1]!);
+  assert.equal(code, 0, all);
+  assert.match(all, /^mtvec \d+n?$/m);
+  assert.match(all, /exit after \d+ instructions/);
+});
+
+test("the example of the README runs as pasted", () => {
+  const { code, all } = runProgram(blocks("ts")[2]!);
   assert.equal(code, 0, all);
   assert.match(all, /^7 true M$/m);
 });

@@ -36,13 +36,13 @@ export function blocks(text: string): Block[] {
 
 let count = 0;
 
-/** A block saved in the checkout as a program, or as a file of tests if it imports `node:test`. */
+/** A block saved in the checkout as a program, or as a file of tests if it imports `node:test` or `testing.ts`. */
 export class SavedProgram implements Disposable {
   readonly path: string;
   readonly #isTest: boolean;
 
   constructor(text: string) {
-    this.#isTest = text.includes('"node:test"');
+    this.#isTest = /"(node:test|.\/testing.ts)"/.test(text);
     this.path = fileURLToPath(new URL(`page_${process.pid}_${count++}${this.#isTest ? "_test" : ""}.ts`, ROOT));
     // Only Deno's configuration says what the package's name means in the checkout.
     writeFileSync(this.path, onDeno ? text : text.replaceAll('from "hartbeat"', 'from "./mod.ts"'));
