@@ -19,6 +19,22 @@ export const UNDECODED = 0, PAGE_END = 1, CROSSING = 2, ILLEGAL = 3, COMPILED = 
 /** First number of the short forms of direct branches, whose targets lie in the same page. */
 export const FIRST_OPERATION = 7;
 
+/**
+ * Where a record's fields lie in its word: seven bits of each register at a shift, and a bit that is set for an instruction of two
+ * halfwords. One word, as generated code then has fewer arrays to keep at hand.
+ */
+export const FIELDS = { rd: 0, rs2: 8, rs1: 25, mask: 127, long: 1 << 7 } as const;
+
+/** A record's word. */
+export function packFields(rd: number, rs1: number, rs2: number, length: number): number {
+  return rd << FIELDS.rd | rs2 << FIELDS.rs2 | rs1 << FIELDS.rs1 | (length === 2 ? FIELDS.long : 0);
+}
+
+/** Length in halfwords, of a record's word. */
+function lengthOf(word: number): number {
+  return (word & FIELDS.long) === 0 ? 1 : 2;
+}
+
 /** Which operation numbers the interpreter gave to an instruction. */
 export interface OperationNumbers {
   /** For any operands. */
@@ -50,20 +66,14 @@ export class DecodeCache {
   /** What to do: an operation number. */
   readonly operation: Uint16Array;
   /**
-   * Destination, as an index of the words of its register file, which are one or two to an x register and two to an f
-   * register; `SINK` for x0.
+   * Registers and length, packed: see `FIELDS`. Registers are indices of the words of their register file, which are one or two
+   * to an x register and two to an f register; the destination x0 is `SINK`.
    */
-  readonly rd: Uint8Array;
-  /** First source, as such an index. */
-  readonly rs1: Uint8Array;
-  /** Second source, as such an index. */
-  readonly rs2: Uint8Array;
+  readonly fields: Int32Array;
   /** Third source, as such an index. */
   readonly rs3: Uint8Array;
   /** Immediate; for near branches, the distance in records. */
   readonly immediate: Int32Array;
-  /** Length in halfwords, which is the distance to the next record. */
-  readonly length: Uint8Array;
 
   /** Record for an instruction that lies across two pages, filled each time. */
   readonly scratch: number;
@@ -103,12 +113,9 @@ export class DecodeCache {
     this.scratch = capacity * PAGE_RECORDS;
     const size = this.scratch + 4;
     this.operation = new Uint16Array(size);
-    this.rd = new Uint8Array(size);
-    this.rs1 = new Uint8Array(size);
-    this.rs2 = new Uint8Array(size);
+    this.fields = new Int32Array(size);
     this.rs3 = new Uint8Array(size);
     this.immediate = new Int32Array(size);
-    this.length = new Uint8Array(size);
     this.#pages = new Array(capacity).fill(undefined);
   }
 
@@ -195,7 +202,7 @@ export class DecodeCache {
     const decoded = this.#decoder.decode(word);
     if (decoded === null) {
       this.operation[record] = ILLEGAL;
-      this.length[record] = isCompressed(word) ? 1 : 2;
+      this.fields[record] = packFields(0, 0, 0, isCompressed(word) ? 1 : 2);
       return;
     }
     const { operands, length } = decoded, numbers = this.#numbers(decoded);
@@ -205,12 +212,16 @@ export class DecodeCache {
     this.operation[record] = near ? numbers.near : numbers.general;
     if (isSelfJump(decoded)) this.operation[record] = SELF_JUMP;
     const isFloat = this.#floatOperands(decoded.instruction), scale = this.#scale;
-    this.rd[record] = isFloat.rd ? 2 * operands.rd : scale * (operands.rd === 0 ? SINK : operands.rd);
-    this.rs1[record] = (isFloat.rs1 ? 2 : scale) * operands.rs1;
-    this.rs2[record] = (isFloat.rs2 ? 2 : scale) * operands.rs2;
+    const rd = isFloat.rd ? 2 * operands.rd : scale * (operands.rd === 0 ? SINK : operands.rd);
+    const rs1 = (isFloat.rs1 ? 2 : scale) * operands.rs1, rs2 = (isFloat.rs2 ? 2 : scale) * operands.rs2;
+    this.fields[record] = packFields(rd, rs1, rs2, length >> 1);
     this.rs3[record] = (isFloat.rs3 ? 2 : scale) * operands.rs3;
     this.immediate[record] = near ? operands.imm >> 1 : operands.imm;
-    this.length[record] = length >> 1;
+  }
+
+  /** Length of a record's instruction in halfwords, which is the distance to the next record. */
+  lengthAt(record: number): number {
+    return lengthOf(this.fields[record]!);
   }
 
   #floatOperands(instruction: Instruction): FloatOperands {

@@ -38,6 +38,7 @@ import {
   ILLEGAL,
   PAGE_END,
   SELF_JUMP,
+  UNDECODED,
 } from "./decode_cache.ts";
 import {
   handlerText,
@@ -168,12 +169,9 @@ export class Executor implements HookedExecutor {
       CSRS: hart.csrs,
       STATE: this.#state,
       OPERATION: this.cache.operation,
-      RD: this.cache.rd,
-      RS1: this.cache.rs1,
-      RS2: this.cache.rs2,
+      FIELDS: this.cache.fields,
       RS3: this.cache.rs3,
       IMM: this.cache.immediate,
-      LENGTH: this.cache.length,
       U8: ram.u8,
       I8: ram.i8,
       U16: ram.u16,
@@ -185,9 +183,7 @@ export class Executor implements HookedExecutor {
       STORES: hart.translation.buffers.stores,
       ACCESS: hart.access,
       HANDLERS: this.#handlers,
-      fill: (record: number) => this.cache.fill(record),
       enter: (low: number, high: number) => this.enter(low, high),
-      nextPage: (record: number) => this.#nextPage(record),
       HEAT: this.#heat,
       becameHot: (record: number) => this.#becameHot(record),
       slowLoad: this.#slowLoad,
@@ -205,6 +201,8 @@ export class Executor implements HookedExecutor {
     for (let operation = 0; operation < FIRST_OPERATION + OPERATION_FORMS.length; operation++) {
       this.#handlers.push(this.#lazy(operation));
     }
+    this.#handlers[UNDECODED] = (record) => this.#decode(record);
+    this.#handlers[PAGE_END] = (record) => this.#nextPage(record);
     this.#handlers[COMPILED] = (record) => this.#runCompiled(record);
     this.#handlers[CROSSING] = (record) => this.#crossing(record);
     this.#handlers[BREAKPOINT] = (record) => this.#breakpoint(record);
@@ -310,8 +308,18 @@ export class Executor implements HookedExecutor {
     return physicalPage(low, high) + (low & 4095);
   }
 
+  /** Decodes the instruction of a record, which is then executed. */
+  #decode(record: number): number {
+    this.cache.fill(record);
+    // The loop is going to count one instruction.
+    this.#state[REMAINING]!++;
+    return record;
+  }
+
   /** Goes on in the page that follows the current one; `record` is the current one's end. */
   #nextPage(record: number): number {
+    // The loop is going to count one instruction.
+    this.#state[REMAINING]!++;
     const low = (this.#state[PAGE_OFFSET]! + 2 * record) | 0, high = this.#state[PC_HIGH]!;
     return this.enter(low, low === 0 ? high + 1 | 0 : high);
   }
@@ -352,7 +360,7 @@ export class Executor implements HookedExecutor {
       state[RECORD] = current;
       throw e;
     }
-    const length = this.cache.length[scratch]!;
+    const length = this.cache.lengthAt(scratch);
     if (next !== scratch + length) return next;
     const after = (low + 2 * length) | 0;
     return this.enter(after, (after >>> 0) < (low >>> 0) ? high + 1 | 0 : high);

@@ -6,7 +6,7 @@ import { Builder, FIELD_IMM, FIELD_RD, FIELD_RS1, FIELD_RS2, FIELD_RS3, FIELDS }
 import type { Branch, Call, JumpTo, Leave, Load, SetX, Statement, Store, Value } from "../isa/ir.ts";
 import { type Instruction, INSTRUCTIONS } from "../isa/table.ts";
 import { PAGE_OFFSET, PC_HIGH, RECORD, REMAINING } from "../hart/counter.ts";
-import { FIRST_OPERATION, type OperationNumbers, PAGE_END, UNDECODED } from "./decode_cache.ts";
+import { FIELDS as PACKED, FIRST_OPERATION, type OperationNumbers } from "./decode_cache.ts";
 import { add, call, type Expression, primary, SHIFT, ZERO } from "./expression.ts";
 import { Emitter, type Pair, sizeOf } from "./emitter.ts";
 import { FLOAT_VARIABLES, floatPath, type FloatPlaces, IS_DIRTY, IS_ENABLED, readyInMode } from "./float_paths.ts";
@@ -84,6 +84,17 @@ export interface InterpreterOptions {
 
 const S = (index: number) => `STATE[${index}]`;
 
+/** Registers of the record whose word is `o`. */
+const RD = `(o & ${PACKED.mask})`, RS1 = `(o >>> ${PACKED.rs1})`, RS2 = `(o >> ${PACKED.rs2} & ${PACKED.mask})`;
+const RS3 = "RS3[ip]";
+const IS_LONG = `(o & ${PACKED.long}) !== 0`;
+
+/**
+ * Where execution goes on after an instruction of a record. A branch rather than a sum with the length: the processor
+ * predicts it, where it would have to wait for the record's word.
+ */
+const GO_ON = `if (${IS_LONG}) { ip = ip + 2 | 0; continue; }\nip = ip + 1 | 0; continue;`;
+
 /** Emits an instruction as a case of the loop, or as a function of its own. */
 class HandlerEmitter extends Emitter {
   #inline: boolean;
@@ -108,10 +119,14 @@ class HandlerEmitter extends Emitter {
       : new TranslatedAccess(ramBase, ramSize, xlen, "ACCESS[0]");
   }
 
-  /** A jump that traps, as its target is misaligned, must not write its link: where that may be, the link comes later. */
+  /**
+   * A jump that traps, as its target is misaligned, or is left to its function must not write its link: where that may be, the
+   * link comes later.
+   */
   override emit(all: readonly Statement[]): void {
-    const jumps = all.at(-1)?.kind === "jump" || all.at(-1)?.kind === "jumpTo";
-    this.#links = this.#aligned4 && jumps ? all.filter(({ kind }) => kind === "setX") : [];
+    const last = all.at(-1)?.kind;
+    const later = last === "jump" ? this.#aligned4 : last === "jumpTo" && (this.#aligned4 || this.#inline);
+    this.#links = later ? all.filter(({ kind }) => kind === "setX") : [];
     super.emit(all.filter((s) => !this.#links.includes(s)));
   }
   #link(): void {
@@ -122,8 +137,7 @@ class HandlerEmitter extends Emitter {
   }
 
   #field(number: number): string {
-    const name = { [FIELD_RD]: "RD", [FIELD_RS1]: "RS1", [FIELD_RS2]: "RS2", [FIELD_RS3]: "RS3" }[number];
-    return `${name}[ip]`;
+    return { [FIELD_RD]: RD, [FIELD_RS1]: RS1, [FIELD_RS2]: RS2, [FIELD_RS3]: RS3 }[number]!;
   }
 
   protected readLow(register: number): Expression {
@@ -170,7 +184,7 @@ class HandlerEmitter extends Emitter {
    * which has no room for it.
    */
   emitFloat(name: string, statements: readonly Statement[]): boolean {
-    const words = { rd: "RD[ip]", rs1: "RS1[ip]", rs2: "RS2[ip]", rs3: "RS3[ip]" }, mode = "IMM[ip]";
+    const words = { rd: RD, rs1: RS1, rs2: RS2, rs3: RS3 }, mode = "IMM[ip]";
     const places: FloatPlaces = {
       double: (place) => `FD[${words[place]} >> 1]`,
       single: (place) => `FS[${words[place]}]`,
@@ -189,8 +203,8 @@ class HandlerEmitter extends Emitter {
     if (path.double !== undefined) this.line(`FD[${words.rd} >> 1] = ${path.double};`);
     if (path.statements !== undefined) this.line(path.statements);
     if (path.low !== undefined) {
-      this.line(`X[RD[ip]] = ${path.low};`);
-      if (this.xlen === 64) this.line(`X[RD[ip] + 1] = ${path.high ?? "X[RD[ip]] >> 31"};`);
+      this.line(`X[${RD}] = ${path.low};`);
+      if (this.xlen === 64) this.line(`X[${RD} + 1] = ${path.high ?? `X[${RD}] >> 31`};`);
     }
     this.line(`} else {`);
     this.emit(statements);
@@ -208,24 +222,24 @@ class HandlerEmitter extends Emitter {
   }
 
   #pcLow(): Expression {
-    return primary(`(${this.#inline ? "offset" : S(PAGE_OFFSET)} + (ip << 1) | 0)`);
+    return primary(`(${S(PAGE_OFFSET)} + (ip << 1) | 0)`);
   }
   protected address(which: "pc" | "next"): Pair {
     const pc = this.#pcLow();
     const high = primary(S(PC_HIGH));
     if (which === "pc") return { low: pc, high, signExtended: false, zeroExtended: false };
-    const low = this.temp(add(pc, primary("(LENGTH[ip] << 1)")));
+    const low = this.temp(add(pc, primary(`(${IS_LONG} ? 4 : 2)`)));
     // Only the last instruction before a multiple of 4 GiB carries.
     const carried = this.xlen === 64 ? primary(`(${low.text} === 0 ? ${high.text} + 1 | 0 : ${high.text})`) : high;
     return { low, high: carried, signExtended: false, zeroExtended: false };
   }
 
-  /** What must be known outside while a function of the hart or the bus runs. */
-  #before(): void {
-    if (this.#inline) this.line(`${S(REMAINING)} = n; ${S(RECORD)} = ip;`);
-  }
-  #after(): void {
-    if (this.#inline) this.line(`n = ${S(REMAINING)};`);
+  /** Leaves an instruction of the loop to its function. */
+  #slow(lines: readonly string[]): void {
+    if (this.#inline) return this.line(`} else break;`);
+    this.line(`} else {`);
+    for (const line of lines) this.line(line);
+    this.line(`}`);
   }
 
   protected load(s: Load): void {
@@ -233,11 +247,7 @@ class HandlerEmitter extends Emitter {
     const result = s.memory === "i64" ? [this.fresh(), this.fresh()] as const : [this.fresh()] as const;
     this.line(`if (${this.#memory.test(address, sizeOf(s.memory), s.access === "amo")}) {`);
     for (const line of this.#memory.fastLoad(address, s.memory, result)) this.line(line);
-    this.line(`} else {`);
-    this.#before();
-    for (const line of this.#memory.slowLoad(address, s, result)) this.line(line);
-    this.#after();
-    this.line(`}`);
+    this.#slow(this.#memory.slowLoad(address, s, result));
     if (s.memory === "i64") {
       this.define(s.temp, { low: result[0], high: result[1]!, signExtended: false, zeroExtended: false });
     } else this.define(s.temp, result[0]);
@@ -250,30 +260,25 @@ class HandlerEmitter extends Emitter {
     const high = wide === null ? null : this.named(wide.high);
     this.line(`if (${this.#memory.test(address, sizeOf(s.memory), true)} && ${this.#memory.unwatched(address)}) {`);
     for (const line of this.#memory.fastStore(address, s.memory, low, high)) this.line(line);
-    this.line(`} else {`);
-    this.#before();
-    this.line(this.#memory.slowStore(address, s, low, high));
-    this.#after();
-    this.line(`}`);
+    this.#slow([this.#memory.slowStore(address, s, low, high)]);
   }
 
   protected call(s: Call): void {
     if (s.name === "floatEnabled") this.line(`if (!(${IS_ENABLED}))`);
     const invocation = hartCall(this, s).text;
-    this.#before();
     if (s.temp === null) this.line(`${invocation};`);
     else if (s.temp.type === "i64") {
       const low = this.temp(primary(invocation)), high = this.temp(primary("HIGH[0]"));
       this.define(s.temp, { low, high, signExtended: false, zeroExtended: false });
     } else this.define(s.temp, this.temp(primary(invocation)));
-    this.#after();
   }
 
   /**
-   * Goes to an address in any page. Jumps to a register are not counted: what a return leads to is the middle of a function,
-   * and compiled together with its loops and its entry, which are.
+   * Goes to an address in any page; in the loop only to one in this page, and all others are left to the function. Jumps to a
+   * register are not counted: what a return leads to is the middle of a function, and compiled together with its loops and its
+   * entry, which are.
    */
-  #go(low: Expression, high: Expression, counted = true): void {
+  #go(low: Expression, high: Expression): void {
     if (!this.#inline) {
       const misaligned = this.#aligned4 ? `if (${low.text} & 2) hart.misalignedFetch(${low.text}, ${high.text});` : "";
       this.line(misaligned);
@@ -281,19 +286,12 @@ class HandlerEmitter extends Emitter {
       this.line(`return enter(${low.text}, ${high.text}) | 0;`);
       return;
     }
-    if (this.#aligned4) {
-      this.line(`if (${low.text} & 2) {`);
-      this.#before();
-      this.line(`hart.misalignedFetch(${low.text}, ${high.text});`);
-      this.line(`}`);
-    }
+    const otherHigh = this.xlen === 64 ? ` || ${high.text} !== ${S(PC_HIGH)}` : "";
+    const misaligned = this.#aligned4 ? ` || (${low.text} & 2) !== 0` : "";
+    this.line(`if (((${low.text} ^ ${this.#pcLow().text}) & -4096) !== 0${otherHigh}${misaligned}) break;`);
+    const next = this.temp(primary(`(${low.text} - ${S(PAGE_OFFSET)} >> 1)`));
     this.#link();
-    const sameHigh = this.xlen === 64 ? ` && ${high.text} === ${S(PC_HIGH)}` : "";
-    this.line(`if (((${low.text} ^ page) & -4096) === 0${sameHigh}) ip = (${low.text} - offset) >> 1;`);
-    this.line(`else { ip = enter(${low.text}, ${high.text}) | 0;`);
-    this.line(`if (ip < 0) { n = n - 1 | 0; break; }`);
-    this.line(`offset = ${S(PAGE_OFFSET)}; page = offset + (ip << 1) | 0; }`);
-    this.line(`${counted ? this.#count : ""}continue;`);
+    this.line(`ip = ${next.text}; continue;`);
   }
 
   #goRelative(): void {
@@ -323,10 +321,10 @@ class HandlerEmitter extends Emitter {
     this.#goRelative();
   }
   protected jumpTo(s: JumpTo): void {
-    if (this.xlen === 32) this.#go(this.named(this.narrow(s.target)), ZERO, false);
+    if (this.xlen === 32) this.#go(this.named(this.narrow(s.target)), ZERO);
     else {
       const target = this.wide(s.target);
-      this.#go(this.named(target.low), this.named(target.high), false);
+      this.#go(this.named(target.low), this.named(target.high));
     }
   }
   protected leave(s: Leave): void {
@@ -357,9 +355,9 @@ export function handlerText(instruction: Instruction, near: boolean, options: In
   if (!isFloat) emitter.emit(meaning);
   const name = instruction.name.replaceAll(".", "_");
   const variables = isFloat ? `let ${FLOAT_VARIABLES.map((v) => `${v} = 0`).join(", ")};` : "";
-  return `function ${name}(ip) { ${declare(emitter.maxTemps)} ${variables}\n${
+  return `function ${name}(ip) { const o = FIELDS[ip]; ${declare(emitter.maxTemps)} ${variables}\n${
     emitter.lines.join("\n")
-  }\nreturn ip + LENGTH[ip] | 0; }`;
+  }\nreturn ip + (${IS_LONG} ? 2 : 1) | 0; }`;
 }
 
 /** Text of the interpreter's loop. */
@@ -373,31 +371,25 @@ export function loopText(instructions: readonly Instruction[], options: Interpre
     emitter.emit(statements(instruction, options.xlen));
     temps = Math.max(temps, emitter.maxTemps);
     const ends = emitter.lines.at(-1)?.endsWith("continue;");
-    cases.push(
-      `case ${near}: // ${instruction.name}\n${emitter.lines.join("\n")}\n` +
-        (ends ? "" : "ip = ip + LENGTH[ip] | 0; continue;"),
-    );
+    cases.push(`case ${near}: // ${instruction.name}\n${emitter.lines.join("\n")}\n${ends ? "" : GO_ON}`);
   }
-  // The parameter is a tagged value: without the "| 0", so would be every record number in the loop.
+  // The parameter is a tagged value: without the "| 0", so would be every record number in the loop. A `break` out of the
+  // `switch` leads to the function of the operation: one call in the loop instead of one in each slow path, which would keep
+  // V8 from holding much in registers.
   return `function interpret(ip) {
     ip = ip | 0;
-    let n = ${S(REMAINING)}, offset = ${S(PAGE_OFFSET)}, page = offset + (ip << 1) | 0;
+    let n = ${S(REMAINING)}, o = 0;
     ${declare(temps)}
-    do { switch (OPERATION[ip]) {
-      case ${UNDECODED}: fill(ip); n = n + 1 | 0; continue;
-      case ${PAGE_END}:
-        ip = nextPage(ip) | 0;
-        if (ip < 0) break;
-        offset = ${S(PAGE_OFFSET)}; page = offset + (ip << 1) | 0; n = n + 1 | 0; continue;
+    do {
+      o = FIELDS[ip];
+      switch (OPERATION[ip]) {
       ${cases.join("\n")}
-      default:
-        ${S(REMAINING)} = n; ${S(RECORD)} = ip;
-        ip = HANDLERS[OPERATION[ip]](ip) | 0;
-        n = ${S(REMAINING)};
-        if (ip < 0) { n = n - 1 | 0; break; }
-        offset = ${S(PAGE_OFFSET)}; page = offset + (ip << 1) | 0;
-        continue;
-    } break; } while ((n = n - 1 | 0) > 0);
+      }
+      ${S(REMAINING)} = n; ${S(RECORD)} = ip;
+      ip = HANDLERS[OPERATION[ip]](ip) | 0;
+      n = ${S(REMAINING)};
+      if (ip < 0) { n = n - 1 | 0; break; }
+    } while ((n = n - 1 | 0) > 0);
     ${S(REMAINING)} = n;
     return ip | 0;
   }`;

@@ -85,8 +85,9 @@ export class MemoryAccess {
 
   /** Whether an address is a register plus a 12-bit immediate that nothing else needs. */
   isOffset(v: Value): boolean {
-    return v.operation === "add" && v.a!.operation === "x" && v.uses < 2 &&
-      (v.b!.operation === "const" || v.b!.operation === "field");
+    if (v.operation !== "add" || v.a!.operation !== "x" || v.uses > 1) return false;
+    const immediate = v.b!.operation === "signExtend64" ? v.b!.a! : v.b!;
+    return immediate.operation === "const" || immediate.operation === "field";
   }
 
   /** The high half of a sum. */

@@ -12,7 +12,7 @@ import { LINE_SHIFT } from "../hart/memory.ts";
 import { MSTATUS } from "../hart/status.ts";
 import { tlbBase } from "../hart/tlb.ts";
 import { Exception, MACHINE } from "../hart/trap.ts";
-import { type DecodeCache, ILLEGAL, PAGE_RECORDS } from "./decode_cache.ts";
+import { type DecodeCache, ILLEGAL, packFields, PAGE_RECORDS } from "./decode_cache.ts";
 import type { InlineOperation } from "./interpreter.ts";
 
 /** Registers of the training records, as numbers. */
@@ -74,13 +74,10 @@ function rehearse({ hart, cache, operations, interpret, enter, handlers, heat, t
   const most = 2 ** 31 - 1;
   const usual: [number, number][] = [[page + 1024, 1], [page + 1025, -1], [nextPage, page], [64, 64], [-1, 1], [1, -1]];
   const rare: [number, number][] = [[33, 33], [most, most], [-most, -most], [most, -most], [-most, most]];
-  const put = (record: number, operation: number) => {
+  const put = (record: number, operation: number, length = 1) => {
     cache.operation[record] = operation;
-    cache.rd[record] = RD * scale;
-    cache.rs1[record] = RS1 * scale;
-    cache.rs2[record] = RS2 * scale;
+    cache.fields[record] = packFields(RD * scale, RS1 * scale, RS2 * scale, length);
     cache.immediate[record] = 0;
-    cache.length[record] = 1;
   };
   let round = 0;
   const run = (pc: number, length: number) => {
@@ -98,12 +95,12 @@ function rehearse({ hart, cache, operations, interpret, enter, handlers, heat, t
     for (const { general, near } of operations) {
       // V8 need see each only once; the rounds are so many for the loop to be optimised.
       const first = round < 2;
-      for (const [rs1, rs2] of first ? [...usual, ...rare] : usual) {
+      for (const [k, [rs1, rs2]] of (first ? [...usual, ...rare] : usual).entries()) {
         hart.writeX(RS1, BigInt(rs1));
         hart.writeX(RS2, BigInt(rs2));
         // A shift by more than 32, too. The immediate of a branch says where it goes.
         for (const immediate of first && near === general ? [0, 33, -1] : [0]) {
-          put(enter(page | 0, 0), near);
+          put(enter(page | 0, 0), near, 1 + (round + k) % 2);
           cache.immediate[enter(page | 0, 0)] = immediate;
           run(page, 1);
         }
