@@ -24,6 +24,8 @@ export interface CompilerOptions {
   readonly regionInstructions: number;
   /** Most blocks in a region. */
   readonly regionBlocks: number;
+  /** Most instructions of a function that is compiled in place of a call to it. */
+  readonly inlinedInstructions: number;
   /** Most guest calls that are host calls within one another. */
   readonly callDepth: number;
   /** Most guest instructions in the cache; beyond it, everything is dropped and compiled anew as it becomes hot. */
@@ -145,7 +147,11 @@ export class CodeCache {
   constructor(parts: CodeCacheOptions) {
     this.#parts = parts;
     const { options } = parts.index;
-    const limits: RegionLimits = { instructions: options.regionInstructions, blocks: options.regionBlocks };
+    const limits: RegionLimits = {
+      instructions: options.regionInstructions,
+      blocks: options.regionBlocks,
+      inlined: options.inlinedInstructions,
+    };
     this.#builder = new RegionBuilder(parts, limits);
     this.#none = newCell(1);
     this.table = new Array(4096).fill(this.#none);
@@ -292,7 +298,12 @@ export class CodeCache {
 
   #compile(pc: number, reason: CompileReason, joins: boolean): CompiledRegion | null {
     const { index, high } = this.#parts, { statistics } = index;
-    const region = this.#builder.build(pc, high, joins ? (to) => this.#cells.get(to)?.region != null : undefined);
+    const region = this.#builder.build(
+      pc,
+      high,
+      joins ? (to) => this.#cells.get(to)?.region != null : undefined,
+      (to) => this.#drops.has(to),
+    );
     if (region === null) return null;
     index.reserve(region.size);
     for (const translator of this.translators) if (translator.isFull()) index.flush();

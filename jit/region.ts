@@ -6,6 +6,8 @@ import { type Decoded, type Decoder, isCompressed } from "../isa/decode.ts";
 import { Builder, type Operands, type Statement, type Value } from "../isa/ir.ts";
 import type { Instruction } from "../isa/table.ts";
 import type { PhysicalMemory } from "../hart/memory.ts";
+import { removeDeadWrites } from "./passes/dead_writes.ts";
+import { propagateKnown } from "./passes/known_values.ts";
 import type { AddressSet } from "./breakpoints.ts";
 import { isSelfJump } from "./decode_cache.ts";
 import type { CodeHooks } from "./code_hooks.ts";
@@ -16,6 +18,23 @@ export interface RegionLimits {
   readonly instructions: number;
   /** Most basic blocks. */
   readonly blocks: number;
+  /** Most instructions of a function that is put in place of a call to it; none at 0. */
+  readonly inlined: number;
+}
+
+/** ra, by which functions are called (psABI, "Integer Register Convention"). */
+const RA = 1;
+
+/** Blocks by address. */
+type BlockMap = Map<number, Block>;
+
+/** Code found from an address on. */
+interface Scan {
+  /** Addresses at which blocks begin. */
+  readonly leaders: ReadonlySet<number>;
+  readonly scanned: ReadonlySet<number>;
+  /** Whether no limit was reached. */
+  readonly whole: boolean;
 }
 
 /** One instruction of a region. */
@@ -40,6 +59,8 @@ export type Terminator =
   | { readonly kind: "indirectCall"; readonly next: number }
   /** A jump to an address in a register, such as a return. */
   | { readonly kind: "indirectJump" }
+  /** The return of an inlined function, to `next` unless it has changed its return address. */
+  | { readonly kind: "return"; readonly next: number }
   /** Goes on outside, at `pc`: an instruction that is not compiled, or the bound was reached. */
   | { readonly kind: "exit"; readonly pc: number };
 
@@ -51,6 +72,10 @@ export class Block {
   readonly pc: number;
   readonly instructions: RegionInstruction[] = [];
   terminator: Terminator = { kind: "exit", pc: 0 };
+  /** Number of the inlined function that it belongs to; 0 for none. */
+  copy = 0;
+  /** For the call and the returns of an inlined function: where it begins, and where its caller goes on. */
+  resume: Block | null = null;
   /** Blocks of the region that may follow. */
   successors: Block[] = [];
   predecessors: Block[] = [];
@@ -79,6 +104,12 @@ export class Block {
 
   constructor(pc: number) {
     this.pc = pc;
+  }
+
+  /** A name that no other block of the region has. */
+  get label(): string {
+    const address = (this.pc >>> 0).toString(16);
+    return this.copy === 0 ? address : `${address}_${this.copy}`;
   }
 
   /** Whether it ends in a call after which the region goes on. */
@@ -191,8 +222,14 @@ export class RegionBuilder {
    * Builds the region of an entry; null if its first instruction cannot be compiled.
    *
    * @param stopsAt Addresses that are left to other regions.
+   * @param keepsCall Functions that are not put in place of their calls.
    */
-  build(entryPc: number, high: number, stopsAt: (pc: number) => boolean = () => false): Region | null {
+  build(
+    entryPc: number,
+    high: number,
+    stopsAt: (pc: number) => boolean = () => false,
+    keepsCall: (pc: number) => boolean = () => false,
+  ): Region | null {
     const read = new Map<number, RegionInstruction | null>();
     const at = (pc: number) => {
       let found = read.get(pc);
@@ -200,22 +237,43 @@ export class RegionBuilder {
       return found;
     };
     if (at(entryPc) === null) return null;
-    const leaders = new Set([entryPc]);
-    const work = [entryPc];
-    const scanned = new Set<number>();
-    let size = 0;
+    const scan = this.#scan(entryPc, high, this.#limits, at, stopsAt);
+    const blocks = this.#blocks(scan, at), inlined: BlockMap[] = [];
+    this.#inline(blocks, inlined, high, this.#limits.instructions - scan.scanned.size, at, keepsCall);
+    const region = finish([blocks, ...inlined], entryPc, high, this.#source.pageOf);
+    propagateKnown(region.blocks);
+    removeDeadWrites(region.blocks);
+    return region;
+  }
+
+  /** Finds what an address reaches, up to a number of instructions and blocks. */
+  #scan(
+    entryPc: number,
+    high: number,
+    limits: RegionLimits,
+    at: (pc: number) => RegionInstruction | null,
+    stopsAt: (pc: number) => boolean,
+  ): Scan {
+    const leaders = new Set([entryPc]), work = [entryPc], scanned = new Set<number>();
+    let whole = true;
     const lead = (pc: number, certain = false) => {
-      if ((!certain && !this.#wasExecuted(pc, high)) || stopsAt(pc)) return;
-      if (leaders.has(pc) || leaders.size >= this.#limits.blocks || size >= this.#limits.instructions) return;
+      if ((!certain && !this.#wasExecuted(pc, high)) || stopsAt(pc) || leaders.has(pc)) return;
+      if (leaders.size >= limits.blocks || scanned.size >= limits.instructions) {
+        whole = false;
+        return;
+      }
       leaders.add(pc);
       work.push(pc);
     };
     while (work.length > 0) {
       for (let pc = work.shift()!;;) {
         const i = at(pc);
-        if (i === null || scanned.has(pc) || size >= this.#limits.instructions) break;
+        if (i === null || scanned.has(pc)) break;
+        if (scanned.size >= limits.instructions) {
+          whole = false;
+          break;
+        }
         scanned.add(pc);
-        size++;
         const next = (pc + i.length) | 0, target = (pc + i.operands.imm) | 0, links = i.operands.rd !== 0;
         const kind = i.statements.at(-1)?.kind;
         if (kind === "branch") lead(target), lead(next);
@@ -225,9 +283,53 @@ export class RegionBuilder {
         pc = next;
       }
     }
-    const blocks = new Map<number, Block>();
+    return { leaders, scanned, whole };
+  }
+
+  #blocks({ leaders, scanned }: Scan, at: (pc: number) => RegionInstruction | null): BlockMap {
+    const blocks: BlockMap = new Map();
     for (const pc of leaders) blocks.set(pc, this.#block(pc, leaders, scanned, at));
-    return finish(blocks, entryPc, high, this.#source.pageOf);
+    return blocks;
+  }
+
+  /**
+   * Puts copies of small functions in place of calls to them: then registers need not go through the register file on the way
+   * in and out. Only whole functions, as far as they have been executed; calls in them stay calls. Their returns go on in the
+   * region if they lead to where they should.
+   */
+  #inline(
+    blocks: BlockMap,
+    inlined: BlockMap[],
+    high: number,
+    room: number,
+    at: (pc: number) => RegionInstruction | null,
+    keepsCall: (pc: number) => boolean,
+  ): void {
+    for (const block of blocks.values()) {
+      const { terminator: t } = block, last = block.instructions.at(-1);
+      if (t.kind !== "call" || last!.operands.rd !== RA) continue;
+      const next = blocks.get(t.next);
+      if (next === undefined || next.instructions.length === 0 || keepsCall(t.target)) continue;
+      const limits = { ...this.#limits, instructions: Math.min(this.#limits.inlined, room) };
+      if (limits.instructions <= 0 || at(t.target) === null) continue;
+      const scan = this.#scan(t.target, high, limits, at, () => false);
+      if (!scan.whole) continue;
+      const copy = this.#blocks(scan, at);
+      let returns = false;
+      for (const inner of copy.values()) {
+        const leaves = inner.instructions.at(-1)?.operands;
+        if (inner.terminator.kind !== "indirectJump" || leaves!.rs1 !== RA) continue;
+        inner.terminator = { kind: "return", next: t.next };
+        inner.resume = next;
+        returns = true;
+      }
+      if (!returns) continue;
+      block.terminator = { kind: "jump", target: t.target };
+      block.resume = copy.get(t.target)!;
+      room -= scan.scanned.size;
+      inlined.push(copy);
+      for (const inner of copy.values()) inner.copy = inlined.length;
+    }
   }
 
   #block(
@@ -272,7 +374,7 @@ function readsOf(v: Value | null): RegisterSet {
 }
 
 /** Registers that a statement reads. */
-function statementReads(s: Statement): RegisterSet {
+export function statementReads(s: Statement): RegisterSet {
   switch (s.kind) {
     case "setX":
     case "setF":
@@ -314,17 +416,18 @@ function successorsOf(t: Terminator): number[] {
       return [t.target];
     case "call":
     case "indirectCall":
+    case "return":
       return [t.next];
     default:
       return [];
   }
 }
 
-function finish(byPc: Map<number, Block>, entryPc: number, high: number, pageOf: CodeSource["pageOf"]): Region {
-  const entry = byPc.get(entryPc)!;
-  for (const block of byPc.values()) {
+function finish(maps: readonly BlockMap[], entryPc: number, high: number, pageOf: CodeSource["pageOf"]): Region {
+  const entry = maps[0]!.get(entryPc)!, all = maps.flatMap((blocks) => [...blocks.values()]);
+  for (const block of all) {
     for (const pc of successorsOf(block.terminator)) {
-      const to = byPc.get(pc);
+      const to = block.resume ?? maps[block.copy]!.get(pc);
       if (to !== undefined && to.instructions.length > 0) block.successors.push(to);
     }
     for (const i of block.instructions) {
@@ -334,7 +437,7 @@ function finish(byPc: Map<number, Block>, entryPc: number, high: number, pageOf:
       }
     }
   }
-  keepLoop(byPc, entry);
+  keepLoop(all, entry);
   const blocks = reversePostorder(entry);
   for (const block of blocks) for (const to of block.successors) to.predecessors.push(block);
   lives(blocks);
@@ -363,18 +466,18 @@ function finish(byPc: Map<number, Block>, entryPc: number, high: number, pageOf:
  * If the entry is the head of a loop, only what leads back to it stays: what follows the loop is entered once for all of its
  * turns, and would be compiled again with every loop before it.
  */
-function keepLoop(byPc: ReadonlyMap<number, Block>, entry: Block): void {
+function keepLoop(all: readonly Block[], entry: Block): void {
   const leadsBack = new Set<Block>();
   for (let changed = true; changed;) {
     changed = false;
-    for (const block of byPc.values()) {
+    for (const block of all) {
       if (leadsBack.has(block) || !block.successors.some((to) => to === entry || leadsBack.has(to))) continue;
       leadsBack.add(block);
       changed = true;
     }
   }
   if (!leadsBack.has(entry)) return;
-  for (const block of byPc.values()) block.successors = block.successors.filter((to) => leadsBack.has(to));
+  for (const block of all) block.successors = block.successors.filter((to) => leadsBack.has(to));
 }
 
 function reversePostorder(entry: Block): Block[] {

@@ -477,7 +477,7 @@ export class RegionEmitter extends Emitter {
    * Leaves the region for an address by the way that all rare exits share. V8 has seen that way before it optimises (see
    * code_cache.ts), while a way of its own would throw away the optimised function when it is taken for the first time.
    */
-  #rareExit(pc: number, dirty: RegisterSet, facts: Facts = this.#facts): string {
+  #rareExit(pc: number | string, dirty: RegisterSet, facts: Facts = this.#facts): string {
     this.#written(dirty, facts);
     return `{ e = ${pc}; m = ${dirty}; break EXIT; }`;
   }
@@ -572,6 +572,18 @@ export class RegionEmitter extends Emitter {
         this.#callCell(block, next, String(t.target), `${this.#cell(t.target)}`);
         break;
       }
+      case "return": {
+        const low = this.#leaveForPair(result!), next = to(t.next);
+        if (next === undefined) {
+          this.line(`${this.#writeBack(this.#dirty)} ${S(REMAINING)} = n; return ${low.text};`);
+          break;
+        }
+        if (literalValue(low) !== t.next) {
+          this.line(`if (${low.text} !== ${t.next}) ${this.#rareExit(low.text, this.#dirty)}`);
+        }
+        this.#goto(block, next);
+        break;
+      }
       case "indirectCall":
       case "indirectJump": {
         const low = this.#leaveForPair(result!);
@@ -642,15 +654,15 @@ export class RegionEmitter extends Emitter {
 
   #goto(from: Block, to: Block): void {
     if (!this.#region.reducible) this.line(`b = ${to.order}; continue S;`);
-    else if (to.order <= from.order) this.line(`continue L${hex(to.pc)};`);
-    else if (to.isMerge) this.line(`break B${hex(to.pc)};`);
+    else if (to.order <= from.order) this.line(`continue L${to.label};`);
+    else if (to.isMerge) this.line(`break B${to.label};`);
     else this.#tree(to);
   }
 
   #tree(block: Block): void {
     const merges = block.children.filter((child) => child.isMerge);
     if (block.isLoop) {
-      this.line(`L${hex(block.pc)}: for (;;) {`);
+      this.line(`L${block.label}: for (;;) {`);
       this.#check(block, block.dirtyIn);
     }
     this.#within(block, merges);
@@ -663,7 +675,7 @@ export class RegionEmitter extends Emitter {
       this.#terminate(block, this.#body(block));
       return;
     }
-    this.line(`B${hex(first.pc)}: {`);
+    this.line(`B${first.label}: {`);
     this.#within(block, rest);
     this.line(`}`);
     this.#tree(first);

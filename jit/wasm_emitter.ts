@@ -464,6 +464,17 @@ export class WasmEmitter {
         else this.#callCell(block, next, () => f.i32(t.target), this.#options.cell(t.target));
         break;
       }
+      case "return": {
+        const next = to(t.next);
+        if (next !== undefined) f.get(this.#r), f.i32(t.next), f.op("i32.ne"), f.if();
+        this.#writeBack(this.#dirty);
+        this.#storeCount();
+        f.get(this.#r), f.op("return");
+        if (next === undefined) break;
+        f.end();
+        this.#goto(block, next);
+        break;
+      }
       case "indirectCall":
       case "indirectJump": {
         const next = t.kind === "indirectCall" ? to(t.next) : undefined;
@@ -534,15 +545,15 @@ export class WasmEmitter {
     const f = this.#f;
     if (!this.#region.reducible) {
       f.i32(to.order), f.set(this.#b), f.br(this.#labels.get("S")!);
-    } else if (to.order <= from.order) f.br(this.#labels.get(`L${to.pc}`)!);
-    else if (to.isMerge) f.br(this.#labels.get(`B${to.pc}`)!);
+    } else if (to.order <= from.order) f.br(this.#labels.get(`L${to.label}`)!);
+    else if (to.isMerge) f.br(this.#labels.get(`B${to.label}`)!);
     else this.#tree(to);
   }
 
   #tree(block: Block): void {
     const f = this.#f, merges = block.children.filter((child) => child.isMerge);
     if (block.isLoop) {
-      this.#labels.set(`L${block.pc}`, f.loop(`L${hex(block.pc)}`));
+      this.#labels.set(`L${block.label}`, f.loop(`L${block.label}`));
       this.#check(block, block.dirtyIn);
     }
     this.#within(block, merges);
@@ -559,7 +570,7 @@ export class WasmEmitter {
       this.#terminate(block);
       return;
     }
-    this.#labels.set(`B${first.pc}`, f.block(`B${hex(first.pc)}`));
+    this.#labels.set(`B${first.label}`, f.block(`B${first.label}`));
     this.#within(block, rest);
     f.end();
     this.#tree(first);
@@ -570,7 +581,7 @@ export class WasmEmitter {
     const f = this.#f, { blocks, entry } = this.#region;
     f.i32(entry.order), f.set(this.#b);
     this.#labels.set("S", f.loop("S"));
-    const labels = blocks.map((block) => f.block(`b${hex(block.pc)}`)).reverse();
+    const labels = blocks.map((block) => f.block(`b${block.label}`)).reverse();
     f.get(this.#b), f.brTable(labels);
     for (const block of blocks) {
       f.end();

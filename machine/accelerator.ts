@@ -34,6 +34,7 @@ export const COMPILER_SETTINGS: Readonly<Record<string, CompilerSetting>> = {
   threshold: { option: "threshold", least: 1, most: 60_000, usual: 2000 },
   region: { option: "regionInstructions", least: 1, most: 400, usual: 80 },
   blocks: { option: "regionBlocks", least: 1, most: 400, usual: 100 },
+  inline: { option: "inlinedInstructions", least: 0, most: 400, usual: 24 },
   depth: { option: "callDepth", least: 0, most: 400, usual: 200 },
   cache: { option: "cacheInstructions", least: 1000, most: 10_000_000, usual: 200_000 },
 };

@@ -8,9 +8,9 @@ import { Guest, WIDTHS } from "./support/guest.ts";
 import { configurationOf, GROUP, guestOf, Subject } from "./support/lockstep_guest.ts";
 
 /** The text of the code at a label, after all of it was executed. */
-async function textOf(p: Program, label: string): Promise<string> {
+async function textOf(p: Program, label: string, more = ""): Promise<string> {
   // Hardly ever compiled by itself: the text is that of what would be.
-  const guest = await Guest.with(p, "", { accel: "jit,threshold=60000,target=javascript" });
+  const guest = await Guest.with(p, "", { accel: `jit,threshold=60000,target=javascript${more}` });
   await guest.machine.run({ maxInstructions: 30 });
   return guest.machine.compiledText(p.address(label))!;
 }
@@ -117,7 +117,7 @@ test("an RV32 call", async () => {
   p.to("jal", "g", { rd: "ra" }).op("add", { rd: "a0", rs1: "a0", rs2: "a0" }).op("ecall");
   p.label("g").op("jalr", { rs1: "ra" });
   assert.equal(
-    await textOf(p, "f"),
+    await textOf(p, "f", ",inline=0"),
     `function region_80000000(d) {
   let n = STATE[0], r = 0, e = 0, m = 0, thrown = null, q = c0, x1 = 0, x2 = 0, x10 = 0;
   EXIT: {
@@ -144,6 +144,43 @@ test("an RV32 call", async () => {
   if (m & 2) X[1] = x1;
   if (m & 4) X[2] = x2;
   if (m & 1024) X[10] = x10;
+  STATE[0] = n;
+  return e;
+}`,
+  );
+});
+
+test("an RV32 call of a small function, which is put in its place", async () => {
+  const p = new Program(32);
+  p.label("f").op("addi", { rd: "a0", rs1: 0, imm: 1 }).to("jal", "g", { rd: "ra" });
+  p.op("add", { rd: "a0", rs1: "a0", rs2: "a1" }).op("ecall");
+  p.label("g").op("add", { rd: "a1", rs1: "a0", rs2: "a2" }).op("jalr", { rs1: "ra" });
+  assert.equal(
+    await textOf(p, "f"),
+    `function region_80000000(d) {
+  let n = STATE[0], r = 0, e = 0, m = 0, thrown = null, q = c0, x1 = 0, x10 = 0, x11 = 0, x12 = 0, t0 = 0;
+  EXIT: {
+    x12 = X[12];
+    if (n < 5) { e = -2147483648; m = 0; break EXIT; }
+    n = n - 2 | 0;
+    // 80000000: li a0,1
+    x10 = 1;
+    // 80000004: jal 80000010
+    x1 = -2147483640;
+    n = n - 2 | 0;
+    // 80000010: add a1,a0,a2
+    x11 = 1 + x12 | 0;
+    // 80000014: ret
+    t0 = -2147483640;
+    if (t0 !== -2147483640) { e = t0; m = 3074; break EXIT; }
+    n = n - 1 | 0;
+    // 80000008: add a0,a0,a1
+    x10 = 1 + x11 | 0;
+    X[1] = -2147483640; X[10] = x10; X[11] = x11; STATE[0] = n; return -2147483636;
+  }
+  if (m & 2) X[1] = x1;
+  if (m & 1024) X[10] = x10;
+  if (m & 2048) X[11] = x11;
   STATE[0] = n;
   return e;
 }`,

@@ -53,6 +53,8 @@ function evaluate(value: Value, x: readonly bigint[], xlen: Xlen): bigint {
       return unsigned(of(a) - of(b));
     case "and":
       return of(a) & of(b);
+    case "mul":
+      return unsigned(of(a) * of(b));
     case "or":
       return of(a) | of(b);
     case "xor":

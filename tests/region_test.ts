@@ -35,11 +35,12 @@ function assembleGraph(graph: Graph): Program {
   return p.label("elsewhere").op("ecall");
 }
 
-function build(p: Program, limits: RegionLimits = { instructions: 10_000, blocks: 1000 }, executed = () => true) {
+function build(p: Program, limits: Partial<RegionLimits> = {}, executed = () => true) {
   const bus = new Bus(new Ram(RAM_BASE, 0x1_0000), "ram"), decoder = new Decoder(32, new Set(EXTENSIONS));
   bus.writeBytes(RAM_BASE, p.build());
   const source = { decoder, memory: bus, breakpoints: new Set<number>(), pageOf: physicalPage, wasExecuted: executed };
-  const region = new RegionBuilder(source, limits).build(RAM_BASE | 0, 0);
+  const bounds: RegionLimits = { instructions: 10_000, blocks: 1000, inlined: 0, ...limits };
+  const region = new RegionBuilder(source, bounds).build(RAM_BASE | 0, 0);
   assert.ok(region !== null);
   return region;
 }
@@ -106,7 +107,7 @@ function dirtyAt(block: Block, { entry }: Region): number {
   for (let register = 1; register < 32; register++) {
     const seen = new Set<string>(), work: { at: Block; dirty: boolean }[] = [{ at: entry, dirty: false }];
     for (let way; (way = work.pop()) !== undefined;) {
-      const { at, dirty } = way, key = `${at.pc} ${dirty}`;
+      const { at, dirty } = way, key = `${at.order} ${dirty}`;
       if (seen.has(key)) continue;
       seen.add(key);
       if (at === block && dirty) set |= 1 << register;
@@ -254,6 +255,42 @@ test("a region stays within its limits, and leaves out what was never executed",
   assert.deepEqual([...named(found, calls, ["a", "b", "c", "d"]).keys()], ["a", "b", "d"]);
 });
 
+test("a call is replaced by the function, if all of it fits and it returns", () => {
+  const p = new Program(32).label("entry").op("addi", { rd: "sp", rs1: "sp", imm: -16 });
+  p.to("jal", "small", { rd: "ra" }).label("between").to("jal", "small", { rd: "ra" }).label("end");
+  p.op("addi", { rd: "sp", rs1: "sp", imm: 16 }).op("ecall");
+  p.label("small").op("addi", { rd: "a0", rs1: "a0", imm: 1 }).to("beq", "other", { rs1: "a0", rs2: "a1" });
+  p.op("jalr", { rs1: "ra" }).label("other").op("addi", { rd: "a0", rs1: "a0", imm: 2 }).op("jalr", { rs1: "ra" });
+  const at = (name: string) => p.address(name) | 0;
+  const calls = ({ blocks }: Region) => blocks.filter((block) => block.terminator.kind === "call").map(({ pc }) => pc);
+  // Five instructions: no fewer are enough, in the region and of a function.
+  assert.deepEqual(calls(build(p, { inlined: 4 })), [at("entry"), at("between")]);
+  assert.deepEqual(calls(build(p, { inlined: 5, instructions: 8 })), [at("entry"), at("between")]);
+  const half = build(p, { inlined: 5, instructions: 9 });
+  assert.deepEqual(calls(half), [at("between")]);
+  const whole = build(p, { inlined: 5 });
+  check(half);
+  check(whole);
+  assert.deepEqual(calls(whole), []);
+  assert.equal(whole.size, 4 + 2 * 5);
+  // Each copy has blocks of its own, whose returns lead to where its call does.
+  const returns = whole.blocks.filter(({ terminator }) => terminator.kind === "return");
+  assert.deepEqual(returns.map(({ copy }) => copy).sort(), [1, 1, 2, 2]);
+  for (const { copy, successors } of returns) {
+    assert.deepEqual(successors.map(({ pc }) => pc), [at(copy === 1 ? "between" : "end")]);
+  }
+});
+
+test("a function that does not return, or calls by another register, is not put in place of its call", () => {
+  for (const link of ["ra", "t0"]) {
+    const p = new Program(32).to("jal", "f", { rd: link }).op("addi", { rd: "a0", rs1: "a0", imm: 1 }).op("ecall");
+    p.label("f").op("addi", { rd: "a0", rs1: "a0", imm: 1 });
+    if (link === "ra") p.op("ecall");
+    else p.op("jalr", { rs1: link });
+    assert.equal(build(p, { inlined: 10 }).entry.terminator.kind, "call");
+  }
+});
+
 test("a region that is entered at the head of a loop holds what leads back there, and nothing else", () => {
   const graph: Graph = {
     a: [1, "branch e"],
@@ -295,5 +332,47 @@ for (const xlen of WIDTHS) {
       assert.equal(await compareRuns(subjects, (subject) => subject.load(p), stops), undefined, `graph ${seed}`);
       assert.ok(subjects[1]!.machine.compilerStatistics!.regions > 0);
     }
+  });
+}
+
+for (const xlen of WIDTHS) {
+  test(`RV${xlen} functions in place of their calls do as called ones, also if they trap or return to elsewhere`, async () => {
+    // The function loads, which traps each 64th time (the handler skips it), and now and then returns past an instruction.
+    const p = new Program(xlen).la("t0", "handler").op("csrrw", { rs1: "t0", imm: 0x305 }).li("s0", 4000);
+    p.li("s1", RAM_BASE + 0x800).label("loop").op("andi", { rd: "a0", rs1: "s0", imm: 63 });
+    p.to("jal", "f", { rd: "ra" }).op("addi", { rd: "s2", rs1: "s2", imm: 1 }).op("add", {
+      rd: "s3",
+      rs1: "s3",
+      rs2: "a1",
+    });
+    p.op("addi", { rd: "s0", rs1: "s0", imm: -1 }).to("bne", "loop", { rs1: "s0", rs2: 0 }).label("end").to(
+      "jal",
+      "end",
+    );
+    p.label("f").op("addi", { rd: "a2", rs1: "s1", imm: 0 }).to("bne", "mapped", { rs1: "a0", rs2: 0 });
+    p.op("addi", { rd: "a2", rs1: 0, imm: 8 }).label("mapped").op("lw", { rd: "a1", rs1: "a2", imm: 4 });
+    p.op("andi", { rd: "a3", rs1: "s0", imm: 7 }).to("bne", "plain", { rs1: "a3", rs2: 0 });
+    p.op("addi", { rd: "ra", rs1: "ra", imm: 4 }).label("plain").op("addi", { rd: "a1", rs1: "a1", imm: 1 });
+    p.op("sw", { rs1: "s1", rs2: "a1", imm: 4 }).op("jalr", { rs1: "ra" });
+    p.align(4).label("handler").op("csrrs", { rd: "t1", rs1: 0, imm: 0x341 }).op("addi", {
+      rd: "t1",
+      rs1: "t1",
+      imm: 4,
+    });
+    p.op("csrrw", { rs1: "t1", imm: 0x341 }).op("addi", { rd: "s4", rs1: "s4", imm: 1 }).op("mret");
+    const subjects: Subject[] = [];
+    for (
+      const accel of [
+        "interpreter",
+        "jit,threshold=30",
+        "jit,threshold=30,target=javascript",
+        "jit,threshold=30,inline=0",
+      ]
+    ) {
+      subjects.push(await Subject.create({ cpu: `rv${xlen}`, memory: RAM_SIZE, accel }));
+    }
+    const stops = { stops: [501, 1, 13, 7000, 2, 60_000], address: RAM_BASE, length: 4096 };
+    assert.equal(await compareRuns(subjects, (subject) => subject.load(p), stops), undefined);
+    assert.ok(subjects.slice(1).every(({ machine }) => machine.compilerStatistics!.regions > 0));
   });
 }
