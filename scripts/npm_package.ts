@@ -59,7 +59,10 @@ export function packageJson(): Record<string, unknown> {
  * checkout is no link.
  */
 export function packageReadme(text: string): string {
-  return text.replaceAll('from "./mod.ts"', `from "${NAME}"`).replaceAll(/(deno run -A|node) cli\.ts/g, `npx ${NAME}`)
+  return text.replaceAll('from "./mod.ts"', `from "${NAME}"`).replaceAll(
+    'from "./testing.ts"',
+    `from "${NAME}/testing"`,
+  ).replaceAll(/(deno run -A|node) cli\.ts/g, `npx ${NAME}`)
     .replaceAll(/\[([^\]]+)\]\((?!docs\/)[^)]+\)/g, "$1");
 }
 

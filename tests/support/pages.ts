@@ -42,10 +42,15 @@ export class SavedProgram implements Disposable {
   readonly #isTest: boolean;
 
   constructor(text: string) {
-    this.#isTest = /"(node:test|.\/testing.ts)"/.test(text);
+    this.#isTest = /"node:test"|\/testing(\.ts)?"/.test(text);
     this.path = fileURLToPath(new URL(`page_${process.pid}_${count++}${this.#isTest ? "_test" : ""}.ts`, ROOT));
     // Only Deno's configuration says what the package's name means in the checkout.
-    writeFileSync(this.path, onDeno ? text : text.replaceAll('from "hartbeat"', 'from "./mod.ts"'));
+    writeFileSync(
+      this.path,
+      onDeno
+        ? text
+        : text.replaceAll('from "hartbeat"', 'from "./mod.ts"').replaceAll('"hartbeat/testing"', '"./testing.ts"'),
+    );
   }
 
   /** Runs it, without a look at its types. */
