@@ -15,8 +15,9 @@ export interface FailureOptions {
   /** Nothing can happen any more. Default true. */
   readonly deadlock?: boolean;
   /**
-   * The same exception at the same place: after so many returns to it without progress (100). A handler that faults in itself is
-   * recognised after 10 times, one whose first instruction faults after 3. False: never.
+   * The same exception at the same place: after so many returns to it without progress (10,000, since a handler may wait for
+   * something in this way). A handler that faults in itself, with equal registers or on an ever deeper stack, or at its first
+   * instruction, is recognised after 1000 times. False: never.
    */
   readonly trapLoop?: boolean | number;
   /** So many resets in a row with equal numbers of instructions between them (5); false: never. */
@@ -66,10 +67,13 @@ export const PANIC_PATTERNS: readonly Pattern[] = [
 ];
 
 const GRACE = 1_000_000;
-/** Times that the same fault may come in a trap handler, with equal values and with others. */
-const NESTED = 10, NESTED_OTHERS = 1000;
-/** Times that the first instruction of a handler may fault. */
-const AT_ONCE = 3;
+/**
+ * Times that the same fault may come in a trap handler, and at its first instruction. Programs that probe go on from there without
+ * a return from the trap, so registers must tell that nothing changes.
+ */
+const NESTED = 1000, AT_ONCE = 1000;
+/** Number of the stack pointer. */
+const SP = 2;
 
 /** What was last seen of a hart's exceptions. */
 interface Last {
@@ -83,11 +87,13 @@ interface Last {
   count: number;
   /** Returns from traps until then. */
   returns: number;
-  /** How often the same has come: without anything executed, in the handler, after a return to it. */
+  /** How often the same has come: without anything executed, in the handler, there on a deeper stack, after a return to it. */
   atOnce: number;
-  nested: number;
   nestedSame: number;
+  nestedDeeper: number;
   returned: number;
+  /** Registers at the last two: a handler may exchange some with a CSR each time. */
+  registers: readonly [Int32Array, Int32Array];
 }
 
 /** What the detector needs of the machine. */
@@ -107,7 +113,7 @@ export interface FailureParts {
 /** Watches a machine. */
 export class FailureDetector {
   readonly #parts: FailureParts;
-  #trapLoop = 100;
+  #trapLoop = 10_000;
   #resetLoop = 5;
   #options: FailureOptions = {};
   readonly #last = new Map<Hart, Last>();
@@ -134,7 +140,7 @@ export class FailureDetector {
       if (!(result >= 2)) throw new OptionError(`failures: ${name}: ${value} is no number of times from 2 on`);
       return result;
     };
-    this.#trapLoop = times(options.trapLoop, 100, "trapLoop");
+    this.#trapLoop = times(options.trapLoop, 10_000, "trapLoop");
     this.#resetLoop = times(options.resetLoop, 5, "resetLoop");
     this.#options = options;
   }
@@ -162,13 +168,18 @@ export class FailureDetector {
     const isImmediate = count === last.count + 1;
     last.atOnce = sameValue && isImmediate ? last.atOnce + 1 : 1;
     const isNested = samePlace && returns === last.returns;
-    last.nested = isNested ? last.nested + 1 : 1;
-    last.nestedSame = isNested && sameValue ? last.nestedSame + 1 : 1;
+    const registers = hart.x.slice(0, 64), [before, older] = last.registers;
+    const same = (other: Int32Array) => registers.every((word, k) => word === other[k]);
+    last.nestedSame = isNested && sameValue && (same(before) || same(older)) ? last.nestedSame + 1 : 1;
+    const sp = hart.xlen === 32 ? SP : 2 * SP;
+    const isDeeper = isNested && registers[sp]! >>> 0 < before[sp]! >>> 0;
+    last.nestedDeeper = isDeeper ? last.nestedDeeper + 1 : 1;
+    last.registers = [registers, before];
     const isReturned = sameValue && hart.returnedAt === count - 1 && hart.returnedLow === pcLow;
     last.returned = isReturned ? last.returned + 1 : 1;
     Object.assign(last, { cause, pcLow, pcHigh, privilege, count, returns, valueLow, valueHigh });
     if (this.#trapLoop === Infinity) return;
-    const isLoop = last.atOnce >= AT_ONCE || last.nestedSame >= NESTED || last.nested >= NESTED_OTHERS ||
+    const isLoop = last.atOnce >= AT_ONCE || last.nestedSame >= NESTED || last.nestedDeeper >= NESTED ||
       last.returned >= this.#trapLoop;
     if (!isLoop) return;
     this.#last.delete(hart);
@@ -265,8 +276,9 @@ function newLast(): Last {
     count: -2,
     returns: -1,
     atOnce: 0,
-    nested: 0,
     nestedSame: 0,
+    nestedDeeper: 0,
     returned: 0,
+    registers: [new Int32Array(64), new Int32Array(64)],
   };
 }

@@ -61,13 +61,13 @@ for (const xlen of WIDTHS) {
     test(`a trap handler that is not there is a jump to nowhere, or a trap loop: ${on}`, async () => {
       const nowhere = await end(new Program(xlen).op("ebreak"), accel);
       assert.deepEqual([nowhere.kind, Number(nowhere.pc)], ["invalid-jump", 0]);
-      assert.ok(nowhere.instructions < 20);
+      assert.ok(nowhere.instructions < 2000);
       assert.match(nowhere.report, /instruction access fault: mepc 0x0, mtval 0x0/);
       const p = new Program(xlen).la("t0", "handler").csr("csrrw", "mtvec", 0, "t0").op("ebreak").align(4);
       p.label("handler").word(0);
       const loop = await end(p, accel);
       assert.deepEqual([loop.kind, Number(loop.pc)], ["trap-loop", p.address("handler")]);
-      assert.ok(loop.instructions < 20);
+      assert.ok(loop.instructions < 2000);
     });
 
     test(`a fault in the trap handler is a trap loop, also where its address changes: ${on}`, async () => {
@@ -83,7 +83,7 @@ for (const xlen of WIDTHS) {
       }
     });
 
-    test(`a handler that returns to what trapped without a change is a trap loop after 100 times: ${on}`, async () => {
+    test(`a handler that returns to what trapped without a change is a trap loop: ${on}`, async () => {
       const p = new Program(xlen).la("t0", "handler").csr("csrrw", "mtvec", 0, "t0").li("s0", 0x7000_0000);
       p.label("load").op("lw", { rd: "a0", rs1: "s0" }).align(4).label("handler").op("addi", {
         rd: "s1",
@@ -94,7 +94,8 @@ for (const xlen of WIDTHS) {
       const stop = await end(p, accel);
       assert.equal(stop.kind, "trap-loop");
       assert.match(stop.report, /load access fault: mepc 0x8/);
-      assert.ok(stop.instructions < 350);
+      assert.ok(stop.instructions < 35_000);
+      assert.ok((await end(p, accel, { trapLoop: 100 })).instructions < 350);
       assert.equal((await end(p, accel, { trapLoop: false }, 100_000)).kind, "budget");
       assert.equal((await end(p, accel, { trapLoop: 10 })).instructions < 50, true);
     });

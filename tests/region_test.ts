@@ -309,6 +309,7 @@ test("a region that is entered at the head of a loop holds what leads back there
 
 for (const xlen of WIDTHS) {
   test(`RV${xlen} loops with several entrances, one in another, execute as they do interpreted`, async () => {
+    let regions = 0;
     for (let seed = 0; seed < 30; seed++) {
       const random = seeded(seed), below = (limit: number) => random() % limit, p = new Program(xlen), count = 8;
       p.li("s0", 4000);
@@ -330,8 +331,10 @@ for (const xlen of WIDTHS) {
       }
       const stops = { stops: [501, 1, 13, 7000, 2, 30_000], address: RAM_BASE, length: 4096 };
       assert.equal(await compareRuns(subjects, (subject) => subject.load(p), stops), undefined, `graph ${seed}`);
-      assert.ok(subjects[1]!.machine.compilerStatistics!.regions > 0);
+      regions += subjects[1]!.machine.compilerStatistics!.regions;
     }
+    // Some guests come to their end before anything is hot.
+    assert.ok(regions > 10, `${regions} regions`);
   });
 }
 

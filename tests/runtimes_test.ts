@@ -23,7 +23,8 @@ test("the core imports nothing of the host and names no runtime", () => {
   ).filter((name) => name.endsWith(".ts"));
   assert.ok(core.length > 80);
   for (const file of ["mod.ts", ...core]) {
-    const text = readFileSync(join(ROOT, file), "utf8");
+    // Examples in comments import the package by its name.
+    const text = readFileSync(join(ROOT, file), "utf8").replaceAll(/\/\*\*.*?\*\//gs, "");
     for (const [, from] of text.matchAll(/\b(?:from|import) ?\(?"([^"]+)"/g)) {
       assert.match(from!, /^\.\.?\//, `${file} imports ${from}`);
       assert.doesNotMatch(from!, /\/(cli|scripts|tests|bench)\//, `${file} imports ${from}`);

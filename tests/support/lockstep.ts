@@ -124,7 +124,13 @@ export function buildBatch(xlen: Xlen, seed: number, count: number): Batch {
 
 /** What the guest prints here, a line for each program, and how many instructions that takes. `accel` is as `-accel`. */
 export async function runHere(batch: Batch, accel: string): Promise<{ lines: string[]; instructions: number }> {
-  await using machine = await Machine.create({ cpu: `rv${batch.xlen}`, bios: batch.elf, memory: "16M", accel });
+  await using machine = await Machine.create({
+    cpu: `rv${batch.xlen}`,
+    bios: batch.elf,
+    memory: "16M",
+    accel,
+    failures: false,
+  });
   const stop = await machine.run({ maxInstructions: 100_000_000 });
   assert.equal(stop.kind, "exit", `seed ${batch.seed}: ${machine.console.output.slice(-200)}`);
   return { lines: machine.console.output.trim().split("\n"), instructions: stop.instructions };

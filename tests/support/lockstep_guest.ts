@@ -53,7 +53,7 @@ export class Subject {
   static async create(
     options: MachineOptions & { readonly accel: string; readonly memory: number },
   ): Promise<Subject> {
-    return new Subject(await Machine.create(options), options.memory, options.accel);
+    return new Subject(await Machine.create({ ...options, failures: false }), options.memory, options.accel);
   }
 
   /** Puts a guest into cleared memory of a reset machine, about to execute it. */
