@@ -54,8 +54,10 @@ export class LoadStoreUnit {
     const nextHigh = next === 0 && this.#hart.xlen === 64 ? (high + 1) | 0 : high;
     const start = this.#physical(low, high, first, access);
     const rest = this.#physical(next, nextHigh, size - first, access);
-    if (!this.#hart.memory.isRam(start, first)) raise(cause, low, high);
-    if (!this.#hart.memory.isRam(rest, size - first)) raise(cause, next, nextHigh);
+    // RAM or ROM: whatever else answers takes no part of an access.
+    const isMemory = (physical: number) => this.#hart.memory.executable(physical - physical % 4096) !== null;
+    if (!isMemory(start)) raise(cause, low, high);
+    if (!isMemory(rest)) raise(cause, next, nextHigh);
     return Array.from({ length: size }, (_, k) => k < first ? start + k : rest + k - first);
   }
 

@@ -108,7 +108,7 @@ async function use(name: string, target: string): Promise<CacheUse> {
     }
     // A breakpoint makes the cache forget everything.
     if (code === "dropped") await machine.run({ until: RAM_BASE + RAM_SIZE - 4, maxInstructions: 1 });
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 3 || (alive > 2 && round < 40); round++) {
       collect();
       // Finalizers have their turn.
       await new Promise((resolve) => setTimeout(resolve, 1));
