@@ -94,7 +94,14 @@ export class WasmTranslator implements Translator {
     const { options, cell } = this.#parts, all = { ...options, cell: (pc: number) => this.#number(cell(pc)) };
     const { module, imports } = new WasmEmitter(region, all).build(), env = this.#environment;
     for (const name of imports) env[name] ??= this.#parts.resolve(name);
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(module), { env });
+    let instance: WebAssembly.Instance;
+    try {
+      instance = new WebAssembly.Instance(new WebAssembly.Module(module), { env });
+    } catch (e) {
+      // There is no room for more of them, until those that were dropped are collected.
+      if (e instanceof RangeError) return null;
+      throw e;
+    }
     const code: WasmTranslated = {
       run: instance.exports["run"] as (depth: number) => number,
       need: region.entry.stretch,
