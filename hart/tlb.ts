@@ -14,6 +14,8 @@ export const TLB_ENTRIES = 4096;
 export const TLB_WORDS = 4;
 /** Words for one privilege level. */
 export const TLB_LEVEL_WORDS: number = TLB_WORDS * TLB_ENTRIES;
+/** What takes the low half of an address to the first word of its entry: bits to shift, then a mask. */
+export const TLB_SHIFT: number = 12 - Math.log2(TLB_WORDS), TLB_MASK: number = TLB_LEVEL_WORDS - TLB_WORDS;
 /** A low half that equals no page and no misaligned address in one. */
 const INVALID = 0x800;
 /** Above this many filled entries, forgetting them one by one does not pay. */
@@ -29,7 +31,7 @@ export function tlbBase(privilege: number): number {
 
 /** First word of the entry of a page in the part of a privilege level. */
 function entryOf(low: number): number {
-  return low >>> 10 & TLB_LEVEL_WORDS - TLB_WORDS;
+  return low >>> TLB_SHIFT & TLB_MASK;
 }
 
 /** Number of the page of 2^`bits` times 4 KiB that an address lies in. */

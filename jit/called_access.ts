@@ -5,13 +5,9 @@
 
 import type { MemoryType } from "../isa/ir.ts";
 import { LINE_SHIFT } from "../hart/memory.ts";
-import { TLB_LEVEL_WORDS, TLB_WORDS } from "../hart/tlb.ts";
+import { TLB_MASK, TLB_SHIFT } from "../hart/tlb.ts";
 import { sizeOf } from "./emitter.ts";
 import { accessCode } from "./memory_access.ts";
-
-/** Bits that take an address to the first word of its entry: address bits 12 and up, times `TLB_WORDS`. */
-const SHIFT = 12 - Math.log2(TLB_WORDS);
-const INDEX_MASK = TLB_LEVEL_WORDS - TLB_WORDS;
 
 /** The function that does an access. An AMO's load makes sure that its store will be possible. */
 export function accessFunction(kind: "load" | "store", memory: MemoryType, amo: boolean): string {
@@ -37,7 +33,7 @@ export function accessFunctions(): string {
 
 /** Finds an entry: condition, which leaves its index in `t`. */
 function entry(buffer: "LOADS" | "STORES", size: number): string {
-  return `${buffer}[t = low >>> ${SHIFT} & ${INDEX_MASK}] === (low & ${~(4095 & ~(size - 1))}) && ` +
+  return `${buffer}[t = low >>> ${TLB_SHIFT} & ${TLB_MASK}] === (low & ${~(4095 & ~(size - 1))}) && ` +
     `${buffer}[t + 1] === high`;
 }
 

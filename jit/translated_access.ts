@@ -2,13 +2,9 @@
 // buffer decides between a typed array and the hart's slow path.
 
 import type { Value } from "../isa/ir.ts";
-import { TLB_LEVEL_WORDS, TLB_WORDS } from "../hart/tlb.ts";
+import { TLB_MASK, TLB_SHIFT } from "../hart/tlb.ts";
 import { add, call, type Expression, isSimple, literal } from "./expression.ts";
 import { type Address, MemoryAccess, type ValueEmitter } from "./memory_access.ts";
-
-/** Bits that take an address to the first word of its entry: address bits 12 and up, times `TLB_WORDS`. */
-const SHIFT = 12 - Math.log2(TLB_WORDS);
-const INDEX_MASK = TLB_LEVEL_WORDS - TLB_WORDS;
 
 /** Generates accesses through the buffers LOADS and STORES. */
 export class TranslatedAccess extends MemoryAccess {
@@ -48,7 +44,7 @@ export class TranslatedAccess extends MemoryAccess {
     const low = address.low.text, buffer = stores ? "STORES" : "LOADS";
     const entry = address.offset.text, compared = ~(4095 & ~(size - 1));
     const high = address.high === null ? "" : ` && ${buffer}[${entry} + 1] === ${address.high.text}`;
-    return `${buffer}[${entry} = ${low} >>> ${SHIFT} & ${INDEX_MASK}${this.#base}] === (${low} & ${compared})${high} && ` +
+    return `${buffer}[${entry} = ${low} >>> ${TLB_SHIFT} & ${TLB_MASK}${this.#base}] === (${low} & ${compared})${high} && ` +
       `(${entry} = ${buffer}[${entry} + 2] + ${low} | 0, true)`;
   }
 
