@@ -1,10 +1,8 @@
 // Images and what boards do with them: the rules of QEMU's virt board, checked against QEMU where it is installed.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { test } from "node:test";
 import {
   addDeviceTree,
@@ -21,6 +19,7 @@ import { LoadError, OptionError } from "../machine/errors.ts";
 import { imageKind, linuxHeader, loadImage, loadRamdisk } from "../machine/image.ts";
 import type { ImageFile } from "../machine/image.ts";
 import { buildElf } from "./elf_builder.ts";
+import { monitorOfQemu, qemuMissing } from "./support/qemu.ts";
 
 const mebibyte = 0x100000;
 const ramBase = 0x8000_0000;
@@ -329,30 +328,19 @@ test("what is likely a mistake is told in a warning", () => {
   assert.deepEqual(boot({ bios: "none", loaders: [{ file: offset, hart: 0 }] }).warnings, []);
 });
 
-const qemuMissing = !process.env.CI && spawnSync("qemu-system-riscv64", ["--version"]).error !== undefined;
-const noQemu = qemuMissing ? "qemu-system-riscv64 is missing: apt-get install qemu-system-misc" : false;
-
 /** What QEMU holds before the first instruction: blobs in RAM, the words of the boot ROM, the pc. */
 function askQemu(xlen: 32 | 64, words: string[]) {
-  const command = ["-M", "virt", ...words, "-S", "-display", "none", "-serial", "none", "-monitor", "stdio"];
-  const input = "info roms\nxp/18xw 0x1000\ninfo registers\nquit\n";
-  const { stdout, stderr } = spawnSync(`qemu-system-riscv${xlen}`, command, {
-    input,
-    encoding: "utf8",
-    timeout: 60_000,
-  });
-  const blobs = [...stdout.matchAll(/addr=(\w+) size=0x(\w+) mem=ram name="([^"]*)"/g)]
+  const text = monitorOfQemu(xlen, words, ["info roms", "xp/18xw 0x1000", "info registers"]);
+  const blobs = [...text.matchAll(/addr=(\w+) size=0x(\w+) mem=ram name="([^"]*)"/g)]
     .filter(([, , , name]) => name !== "fdt")
     .map(([, address, size]) => [parseInt(address, 16), parseInt(size, 16)]);
-  const fdt = /addr=(\w+) size=0x\w+ mem=ram name="fdt"/.exec(stdout);
-  const rom = [...stdout.matchAll(/^0*10[0-4]0: (.*?)\r?$/gm)].flatMap(([, line]) =>
-    line.trim().split(" ").map(Number)
-  );
-  assert.equal(rom.length, 18, stderr);
-  return { blobs, rom, deviceTree: parseInt(fdt![1], 16), pc: BigInt(`0x${/ pc +(\w+)/.exec(stdout)![1]}`) };
+  const fdt = /addr=(\w+) size=0x\w+ mem=ram name="fdt"/.exec(text);
+  const rom = [...text.matchAll(/^0*10[0-4]0: (.*?)\r?$/gm)].flatMap(([, line]) => line.trim().split(" ").map(Number));
+  assert.equal(rom.length, 18);
+  return { blobs, rom, deviceTree: parseInt(fdt![1], 16), pc: BigInt(`0x${/ pc +(\w+)/.exec(text)![1]}`) };
 }
 
-test("blobs, boot ROM and first pc are where QEMU has them", { skip: noQemu }, () => {
+test("blobs, boot ROM and first pc are where QEMU has them", { skip: qemuMissing(64) }, () => {
   const folder = mkdtempSync(join(tmpdir(), "hartbeat-"));
   const tree: ImageFile = {
     name: "tree.dtb",

@@ -1,14 +1,13 @@
 // The monitor: what it prints beside what QEMU's prints for the same commands, and what only hartbeat has.
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { Monitor } from "../debug/monitor.ts";
 import { MonitorTerminal } from "../debug/monitor_terminal.ts";
 import { debugAccess } from "../machine/debug_access.ts";
 import { Machine } from "../machine/machine.ts";
 import { hartbeat, program } from "./support/command.ts";
-import { qemuMissing } from "./support/qemu.ts";
+import { monitorOfQemu, qemuMissing } from "./support/qemu.ts";
 
 const COMMANDS = `
 info status
@@ -75,26 +74,9 @@ info registers 3
 
 /** What QEMU's monitor answers, before the first instruction. */
 function qemuMonitor(xlen: 32 | 64, elf: string, commands: readonly string[]): string[] {
-  const options = [
-    "-cpu",
-    `rv${xlen},h=off`,
-    "-machine",
-    "virt",
-    "-display",
-    "none",
-    "-serial",
-    "null",
-    "-S",
-    "-smp",
-    "2",
-  ];
-  const { stdout } = spawnSync(`qemu-system-riscv${xlen}`, [...options, "-bios", elf, "-monitor", "stdio"], {
-    input: `${commands.join("\n")}\nquit\n`,
-    encoding: "utf8",
-    timeout: 60_000,
-  });
+  const text = monitorOfQemu(xlen, ["-cpu", `rv${xlen},h=off`, "-smp", "2", "-bios", elf], commands);
   // Each command is echoed with control sequences after the prompt, up to the end of its line.
-  return stdout.replaceAll("\r", "").split("\n(qemu) ").slice(0, -1).map((part) =>
+  return text.replaceAll("\r", "").split("\n(qemu) ").slice(0, -1).map((part) =>
     `${part.split("\n").slice(1).join("\n")}\n`
   );
 }

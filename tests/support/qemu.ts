@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -49,15 +49,33 @@ function withFile<T>(image: Uint8Array, f: (path: string, folder: string) => T):
   }
 }
 
-function run(xlen: Xlen, options: readonly string[], input = ""): string {
-  const all = ["-machine", "virt", "-display", "none", ...options];
-  const { status, signal, stdout, stderr } = spawnSync(`qemu-system-riscv${xlen}`, all, {
-    input,
-    encoding: "utf8",
-    timeout: 60_000,
-  });
-  assert.equal(status, 0, `QEMU ${all.join(" ")}: ${stderr} ${signal}`);
-  return stdout;
+/** What QEMU prints on standard output: to a file, since into a pipe that is full it loses characters. */
+function run(xlen: Xlen, options: readonly string[], folder: string, input = ""): string {
+  const all = ["-machine", "virt", "-display", "none", ...options], path = join(folder, "stdout.txt");
+  const output = openSync(path, "w");
+  try {
+    const { status, signal, stderr } = spawnSync(`qemu-system-riscv${xlen}`, all, {
+      input,
+      encoding: "utf8",
+      stdio: ["pipe", output, "pipe"],
+      timeout: 60_000,
+    });
+    assert.equal(status, 0, `QEMU ${all.join(" ")}: ${stderr} ${signal}`);
+  } finally {
+    closeSync(output);
+  }
+  return readFileSync(path, "utf8");
+}
+
+/** What QEMU's monitor prints before the first instruction of a machine, with the commands themselves, up to `quit`. */
+export function monitorOfQemu(xlen: Xlen, options: readonly string[], commands: readonly string[]): string {
+  const folder = mkdtempSync(join(tmpdir(), "hartbeat-"));
+  try {
+    const input = `${[...commands, "quit"].join("\n")}\n`;
+    return run(xlen, ["-S", "-serial", "null", "-monitor", "stdio", ...options], folder, input);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 /** What an ELF prints on QEMU's `virt` board, loaded by `-bios` or `-kernel`, with further options. */
@@ -68,9 +86,8 @@ export function runInQemu(
   loader: "-bios" | "-kernel" = "-bios",
 ): string {
   return withFile(image, (path, folder) => {
-    // To a file, since a pipe may be full and lose characters.
     const output = join(folder, "output.txt");
-    run(xlen, [loader, path, "-monitor", "none", "-serial", `file:${output}`, ...options]);
+    run(xlen, [loader, path, "-monitor", "none", "-serial", `file:${output}`, ...options], folder);
     return readFileSync(output, "latin1");
   });
 }
@@ -85,8 +102,7 @@ export function wordsInQemu(
   count: number,
 ): number[] {
   return withFile(image, (path) => {
-    const monitor = ["-S", "-serial", "null", "-monitor", "stdio"];
-    const text = run(xlen, [loader, path, ...monitor, ...options], `xp /${count}xw 0x${address.toString(16)}\nquit\n`);
+    const text = monitorOfQemu(xlen, [loader, path, ...options], [`xp /${count}xw 0x${address.toString(16)}`]);
     return [...text.matchAll(/^[0-9a-f]+: (.*)$/gm)].flatMap((line) => line[1]!.trim().split(/\s+/)).map(Number);
   });
 }
