@@ -289,12 +289,6 @@ function machineLevel(xlen: Xlen, extensions: ReadonlySet<Extension>): [string, 
       [`mhpmcounter${n}h`, zeroEntry],
       [`mhpmevent${n}`, zeroEntry],
     ]),
-    // No triggers: tselect holds only 0, and a tdata1 of type 0 says that there is none (debug manual, "Enumeration").
-    constant("tselect", zero),
-    constant("tdata1", zero),
-    constant("tdata2", zero),
-    constant("tdata3", zero),
-    constant("tinfo", () => 1),
   ];
   if (xlen === 32) {
     entries.push(upper("mstatush", "mstatus", 0), upper("menvcfgh", "menvcfg", environment, environmentChanged));

@@ -15,6 +15,7 @@ import { securityEntries } from "./security.ts";
 import { supervisorLevel } from "./supervisor.ts";
 import { tlbBase } from "./tlb.ts";
 import { Translation } from "./translation.ts";
+import { triggerEntries, Triggers, triggersReturned, triggersTrapped } from "./triggers.ts";
 import type { Watchpoints } from "./watchpoints.ts";
 import {
   CAUSE,
@@ -174,6 +175,7 @@ export class Hart {
   readonly pmp: Pmp = new Pmp();
   readonly hasPmp: boolean;
   readonly translation: Translation;
+  readonly triggers: Triggers;
   /**
    * What generated code that is interpreted needs to know of the present access rights: word 0 is where the entries of the
    * data's privilege level begin in the translation look-aside buffers.
@@ -227,6 +229,7 @@ export class Hart {
     this.doubles = new Float64Array(this.f.buffer, this.f.byteOffset, 144);
     this.singles = new Float32Array(this.f.buffer, this.f.byteOffset, 288);
     this.translation = new Translation(this);
+    this.triggers = new Triggers(this);
     this.mcycle = new HardwareCounter(() => this.count.cycles());
     this.minstret = new HardwareCounter(() => this.executed - this.trapped);
     this.hasPmp = options.pmp ?? true;
@@ -234,6 +237,7 @@ export class Hart {
       ...supervisorLevel(this.extensions),
       ...(this.hasPmp ? pmpEntries(this.xlen) : []),
       ...securityEntries(this.extensions, this.hasPmp),
+      ...triggerEntries(this.extensions, this.xlen),
     ]);
     this.reset();
   }
@@ -253,6 +257,7 @@ export class Hart {
     this.trapped = 0;
     resetCsrs(this);
     this.pmp.reset();
+    this.triggers.reset();
     this.timerCompared = false;
     this.lines &= ~(1 << INTERRUPT.supervisorTimer);
     // Its reset value is unspecified: this one makes no interrupt pending.
@@ -301,7 +306,7 @@ export class Hart {
   accessChanged(): void {
     const data = this.translation.dataPrivilege;
     this.access[0] = tlbBase(data);
-    const bare = !this.watchesLoads && !this.#restricted(this.privilege) &&
+    const bare = !this.watchesLoads && !this.triggers.watchesData && !this.#restricted(this.privilege) &&
       (data === this.privilege || !this.#restricted(data));
     if (bare !== this.bare) {
       this.bare = bare;
@@ -554,6 +559,7 @@ export class Hart {
     c[tval] = valueLow, c[tval + 1] = this.xlen === 32 ? 0 : valueHigh;
     const status = c[2 * CSR.mstatus]!;
     if (machine) {
+      triggersTrapped(this);
       const enabled = (status & MSTATUS.MIE) !== 0 ? MSTATUS.MPIE : 0;
       c[2 * CSR.mstatus] = status & ~(MSTATUS.MIE | MSTATUS.MPIE | MSTATUS.MPP) | enabled | from << MSTATUS.MPP_SHIFT;
     } else {
@@ -641,6 +647,7 @@ export class Hart {
   }
   mret(): void {
     if (this.privilege < MACHINE) raise(CAUSE.illegalInstruction, 0, 0);
+    triggersReturned(this);
     const c = this.csrs, status = c[2 * CSR.mstatus]!;
     const to = (status & MSTATUS.MPP) >>> MSTATUS.MPP_SHIFT;
     let next = status & ~(MSTATUS.MIE | MSTATUS.MPP) | MSTATUS.MPIE;

@@ -80,7 +80,11 @@ export class LoadStoreUnit {
       HIGH[0] = this.#keptHigh;
       return this.#kept;
     }
-    const size = code & 15, watched = this.#hart.watchpoints !== null && this.#isWatched(READ, code, low, high);
+    const size = code & 15;
+    if (this.#hart.triggers.watchesData) {
+      this.#hart.triggers.check((code & AMO) !== 0 ? READ | WRITE : READ, low, high, size);
+    }
+    const watched = this.#hart.watchpoints !== null && this.#isWatched(READ, code, low, high);
     let value = this.#crosses(low, size) && (code & AMO) === 0
       ? this.#loadAcross(size, low, high)
       : this.#loadWithin(code, size, low, high);
@@ -126,8 +130,8 @@ export class LoadStoreUnit {
    * has, or would raise an exception. `access` is READ or WRITE.
    */
   #plainOffset(size: number, low: number, high: number, access: number): number {
-    const { memory: { ram }, watchpoints } = this.#hart;
-    if (watchpoints !== null || this.#crosses(low, size)) return -1;
+    const { memory: { ram }, watchpoints, triggers } = this.#hart;
+    if (watchpoints !== null || triggers.watchesData || this.#crosses(low, size)) return -1;
     let physical: number;
     try {
       physical = this.#physical(low, high, size, access);
@@ -174,6 +178,8 @@ export class LoadStoreUnit {
   store(code: number, low: number, high: number, value: number, valueHigh: number): void {
     if (this.rehearsing) return;
     const { memory } = this.#hart, size = code & 15;
+    // The read of an AMO has been checked for both.
+    if (this.#hart.triggers.watchesData && (code & AMO) === 0) this.#hart.triggers.check(WRITE, low, high, size);
     if (this.#hart.watchpoints !== null && this.#isWatched(WRITE, code, low, high)) {
       value = this.#tell(WRITE, size, low, high, value, valueHigh);
       valueHigh = HIGH[0]!;
@@ -214,6 +220,7 @@ export class LoadStoreUnit {
 
   /** LR: loads and reserves the address. */
   loadReserved(size: number, low: number, high: number): number {
+    this.#hart.triggers.check(READ, low, high, size);
     if ((low & (size - 1)) !== 0) raise(CAUSE.loadMisaligned, low, high);
     const { memory } = this.#hart, physical = this.#physical(low, high, size, READ);
     if (!memory.isRam(physical, size)) raise(CAUSE.loadAccess, low, high);
@@ -227,6 +234,7 @@ export class LoadStoreUnit {
 
   /** SC: stores if the reservation is still there; 0 if it did, else 1. Any SC ends the reservation. */
   storeConditional(size: number, low: number, high: number, value: number, valueHigh: number): number {
+    this.#hart.triggers.check(WRITE, low, high, size);
     const { memory } = this.#hart, physical = this.#atomic(size, low, high);
     const reserved = this.#hart.reservation === physical;
     if (reserved && this.#hart.watchpoints !== null && this.#isWatched(WRITE, size, low, high)) {
@@ -253,6 +261,7 @@ export class LoadStoreUnit {
    * rd gets what was in memory. A pair that starts at x0 reads as 0 and is not written.
    */
   compareAndSwap(size: number, low: number, high: number, rd: number, rs2: number): void {
+    this.#hart.triggers.check(READ | WRITE, low, high, size);
     const { memory, x, xlen } = this.#hart, physical = this.#atomic(size, low, high);
     if (rd === SINK) rd = 0;
     if (size < 4) return this.#compareAndSwapNarrow(size, physical, rd, rs2);

@@ -87,6 +87,7 @@ export class Translation {
     if (access !== EXECUTE) {
       const rights = allowed & this.#permissions, offset = page - hart.memory.ram.base;
       if (hart.watchpoints?.mayRemember(low, high, offset) === false) return physical;
+      if (hart.triggers.mayAccess(low, high)) return physical;
       buffers.fill(low, high, privilege, offset, this.#kind, (rights & READ) !== 0, (rights & WRITE) !== 0);
     }
     return physical;

@@ -8,7 +8,7 @@ export const EXTENSIONS = [
   ..."Zmmul Zalrsc Zaamo Zabha Zacas Zawrs Zca Zcb Zba Zbb Zbc Zbs Zbkb Zbkc Zbkx".split(" "),
   ..."Zknd Zkne Zknh Zkr Zksed Zksh Zkt".split(" "),
   ..."Zfh Zfhmin Zfa Zcf Zcd".split(" "),
-  ..."Sstc Svade Svadu Svinval Svnapot Svpbmt Smepmp".split(" "),
+  ..."Sdtrig Sstc Svade Svadu Svinval Svnapot Svpbmt Smepmp".split(" "),
 ] as const as readonly Extension[];
 
 /** Name of an extension. */
@@ -20,7 +20,7 @@ export type Extension =
   | ("Zba" | "Zbb" | "Zbc" | "Zbs" | "Zbkb" | "Zbkc" | "Zbkx")
   | ("Zknd" | "Zkne" | "Zknh" | "Zkr" | "Zksed" | "Zksh" | "Zkt")
   | ("Zfh" | "Zfhmin" | "Zfa" | "Zcf" | "Zcd")
-  | ("Sstc" | "Svade" | "Svadu" | "Svinval" | "Svnapot" | "Svpbmt" | "Smepmp");
+  | ("Sdtrig" | "Sstc" | "Svade" | "Svadu" | "Svinval" | "Svnapot" | "Svpbmt" | "Smepmp");
 
 /** What an extension brings with it. */
 const IMPLIES: Partial<Record<Extension, readonly Extension[]>> = {
@@ -40,6 +40,7 @@ const IMPLIES: Partial<Record<Extension, readonly Extension[]>> = {
   Zkr: ["Zicsr"],
   Zicntr: ["Zicsr"],
   Zihpm: ["Zicsr"],
+  Sdtrig: ["Zicsr"],
   Sstc: ["S"],
   Svade: ["S"],
   Svadu: ["S"],

@@ -13,23 +13,38 @@ export interface AddressSet {
   has(address: number): boolean;
 }
 
+/** The guest's own breakpoints, as far as they are about instructions. */
+export interface ExecuteTriggers {
+  /** Whether there may be one at an address with this offset in its page. */
+  mayExecute(offset: number): boolean;
+}
+
 /** The breakpoints of a hart. */
 export class Breakpoints {
+  readonly #triggers: ExecuteTriggers;
   /** High halves of pc by its low half. */
   readonly #pcs = new Map<number, Set<number>>();
   readonly #physical = new Set<number>();
   readonly #offsets = new Set<number>();
 
-  /** Where execution may stop while addresses are physical. */
+  constructor(triggers: ExecuteTriggers) {
+    this.#triggers = triggers;
+  }
+
+  /** Where execution may stop, or the guest have a trigger, while addresses are physical. */
   readonly bare: AddressSet = {
-    has: (address) => this.stopsAt(address | 0, Math.floor(address / 2 ** 32) | 0, address),
+    has: (address) =>
+      this.stopsAt(address | 0, Math.floor(address / 2 ** 32) | 0, address) ||
+      this.#triggers.mayExecute(address % 4096),
   };
 
   /**
    * Where execution may stop while addresses are virtual: at whatever has the same offset in its page, since which page a
    * virtual address means may change at any time. Takes virtual and physical addresses.
    */
-  readonly translated: AddressSet = { has: (address) => this.#offsets.has(address % 4096) };
+  readonly translated: AddressSet = {
+    has: (address) => this.#offsets.has(address % 4096) || this.#triggers.mayExecute(address % 4096),
+  };
 
   /** Sets all of them. */
   replace(addresses: readonly BreakpointAddress[], xlen: 32 | 64): void {

@@ -1,6 +1,6 @@
 // Runs a hart: builds the interpreter for it, finds the record of a pc, takes traps and interrupts between stretches.
 
-import { Decoder } from "../isa/decode.ts";
+import { Decoder, isCompressed } from "../isa/decode.ts";
 import { HIGH } from "../isa/pair.ts";
 import { INSTRUCTIONS } from "../isa/table.ts";
 import {
@@ -127,7 +127,7 @@ export class Executor implements HookedExecutor {
     const memory = bare === null ? "bare" : "translated";
     this.hart = hart;
     this.code = bare?.code ?? (options === null ? null : new CodeIndex(options, hart.memory.ram, hart.count));
-    this.#breakpoints = bare === null ? new Breakpoints() : bare.#breakpoints;
+    this.#breakpoints = bare === null ? new Breakpoints(hart.triggers) : bare.#breakpoints;
     this.#isTranslated = memory === "translated";
     this.#state = hart.count.state;
     this.decoder = new Decoder(hart.xlen, hart.extensions);
@@ -372,7 +372,8 @@ export class Executor implements HookedExecutor {
       if (!this.#passBreakpoint || low !== this.#passLow) throw BREAKPOINT_REACHED;
       this.#passBreakpoint = false;
     }
-    const word = this.#fetch(record);
+    const word = this.#fetch(record), { triggers } = this.hart;
+    if (triggers.executes) triggers.check(EXECUTE, low, this.#state[PC_HIGH]!, isCompressed(word) ? 2 : 4);
     return this.#hooks === null ? this.#executeWord(record, word) : this.#executeHooked(record, word);
   }
 
@@ -770,10 +771,16 @@ export class Executor implements HookedExecutor {
         hart.takeInterrupt();
         if (hart.waiting) return false;
       }
+      if (hart.triggers.changed) this.#triggersChanged();
       const executor = hart.bare ? this : this.#forTranslated();
       if (executor.#stretch()) return true;
     }
     return false;
+  }
+
+  #triggersChanged(): void {
+    this.hart.triggers.changed = false;
+    this.flush();
   }
 
   #pass(pass: boolean, low: number): void {
@@ -799,6 +806,8 @@ export class Executor implements HookedExecutor {
         // A breakpoint needs no instruction behind it.
         const passes = this.#passBreakpoint && hart.pcLow === this.#passLow;
         if (!passes && this.#breakpoints.stopsAt(hart.pcLow, hart.pcHigh, -1)) return true;
+        // So does a trigger, whose exception comes before that of the fetch.
+        if (hart.triggers.executes) hart.triggers.check(EXECUTE, hart.pcLow, hart.pcHigh, 0);
         this.#refuseFetch();
       }
       record = this.#interpret(record);

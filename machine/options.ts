@@ -223,6 +223,7 @@ const SHORTHANDS: Readonly<Record<string, readonly Extension[]>> = {
   zks: [...BITS_FOR_CRYPTOGRAPHY, "Zksed", "Zksh"],
   zk: [...NIST_SUITE, "Zkr", "Zkt"],
   epmp: ["Smepmp"],
+  debug: ["Sdtrig"],
 };
 
 /** Properties of QEMU 7.2's CPUs for what hartbeat has not: they may be switched off. */

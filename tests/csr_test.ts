@@ -93,7 +93,7 @@ const names = (xlen: Xlen) => [...Object.keys(writable(xlen)), ...counters(xlen)
 
 /** A guest with a trap handler's address in mtvec and its timer far away. */
 async function create(xlen: Xlen, cpu = ""): Promise<Guest> {
-  const guest = await Guest.create(xlen, `${cpu},s=off,pmp=off`);
+  const guest = await Guest.create(xlen, `${cpu},s=off,pmp=off,debug=off`);
   guest.setCsr("mtvec", HANDLER);
   guest.setX(6, 0x200_4000);
   guest.setX(7, -1);
@@ -177,7 +177,7 @@ for (const xlen of WIDTHS) {
   });
 
   test(`RV${xlen} CSRs after reset`, async () => {
-    const guest = await Guest.create(xlen, ",s=off,pmp=off");
+    const guest = await Guest.create(xlen, ",s=off,pmp=off,debug=off");
     const expected: Record<string, bigint> = {
       misa: misa(xlen),
       mstatus: xlen === 64 ? 2n << 32n : 0n,
