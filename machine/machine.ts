@@ -66,6 +66,11 @@ export const BOARDS: ReadonlyMap<string, Board> = new Map([virt, spike].map((boa
 
 /** Most instructions between two looks at the host (console input, `stop()`) while a run goes on asynchronously. */
 const TURN = 5_000_000;
+/**
+ * Most instructions between two looks at whether a guest is in a loop that changes nothing. A look costs as much time as the
+ * guest takes for some millions of instructions.
+ */
+const LONGEST_UNSEEN = 64 * TURN;
 /** Longest time that `setTimeout` takes, milliseconds. */
 const MAX_TIMEOUT = 2 ** 31 - 1;
 /** Milliseconds between turns of the event loop that also reach sockets, while a debugger may write to one. */
@@ -207,6 +212,9 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   /** Virtual nanoseconds at which the run ends. */
   #deadline = Infinity;
   readonly #resetListeners = new Set<() => void>();
+  /** Instructions between looks at whether the guest is stuck, and how many are executed at the next one. */
+  #unseen = TURN / 2;
+  #nextLook = 0;
   #slices = 0;
   #wake: (() => void) | null = null;
   /** Something has happened since execution last looked at the host. */
@@ -599,6 +607,8 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     this.#count.end();
     this.#exitCode = undefined;
     this.#resetRequested = false;
+    this.#unseen = TURN / 2;
+    this.#nextLook = 0;
     this.#powerOn();
   }
 
@@ -872,8 +882,12 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
 
   /** Whether the guest is in a loop that changes nothing and that nothing can end. Executes some turns of it. */
   #isStuck(end: number): boolean {
-    const hart = this.#failures.mayBeStuck(), most = end - this.#count.instructions();
+    const now = this.#count.instructions(), most = end - now;
+    if (now < this.#nextLook) return false;
+    const hart = this.#failures.mayBeStuck();
     if (hart === null || !this.#codeHooks.isEmpty) return false;
+    this.#unseen = Math.min(2 * this.#unseen, LONGEST_UNSEEN);
+    this.#nextLook = now + this.#unseen;
     const loop = new StillLoop(hart, this.#bus, this.#debug, this.#executors[0]!.decoder);
     for (let k = 0; k < Math.min(most, LONGEST_LOOP); k++) {
       const verdict = loop.look();

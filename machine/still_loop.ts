@@ -7,7 +7,7 @@ import type { Bus } from "./bus.ts";
 import type { DebugAccess } from "./debug_access.ts";
 
 /** Most instructions of a loop that is recognised. */
-export const LONGEST_LOOP = 4096;
+export const LONGEST_LOOP = 1024;
 
 /** A loop at which somebody looks. */
 export class StillLoop {
@@ -32,12 +32,15 @@ export class StillLoop {
     return Int32Array.of(pcLow, pcHigh, privilege, ...x.subarray(0, 64), ...f.subarray(0, 64));
   }
 
+  #isAsItWas(): boolean {
+    if (this.#hart.pcLow !== this.#start[0]) return false;
+    const now = this.#state();
+    return now.every((word, k) => word === this.#start[k]);
+  }
+
   /** True if the guest is as it was; false if its next instruction may change something that cannot be seen; else undefined. */
   look(): boolean | undefined {
-    if (this.#looks++ > 0) {
-      const now = this.#state();
-      if (now.every((word, k) => word === this.#start[k])) return true;
-    }
+    if (this.#looks++ > 0 && this.#isAsItWas()) return true;
     const hart = this.#hart, pc = hart.pc;
     const bytes = this.#debug.read(hart.id, pc, 4) ?? this.#debug.read(hart.id, pc, 2);
     const decoded = bytes && this.#decoder.decode(bytes.reduceRight((sum, byte) => sum * 256 + byte, 0));

@@ -30,16 +30,15 @@ function growth({ phases }: CacheUse): { readonly bytes: number; readonly region
 }
 
 for (const target of ["javascript", "webassembly"]) {
-  const late = "on a busy machine Node 24 still warms up in the second half: its heap grew by 65 bytes a region";
-  const skip = target === "webassembly" && !("Deno" in globalThis) && late;
   const emptied =
     `${target}: a cache that is too small for the guest is emptied hundreds of times and leaves nothing behind`;
-  test(emptied, { skip }, (t) => {
+  test(emptied, (t) => {
     const result = use("full", target), regions = result.phases.at(-1)!.regions;
     t.diagnostic(JSON.stringify(result));
     assert.ok(result.flushes > 100 && regions > 5000, `${regions} regions, ${result.flushes} flushes`);
+    // V8 still learns in the second half: up to 65 bytes a region were seen. A region that stays costs thousands.
     const grown = growth(result);
-    assert.ok(grown.bytes < 40 * grown.regions, `${grown.bytes} bytes for ${grown.regions} regions`);
+    assert.ok(grown.bytes < 150 * grown.regions, `${grown.bytes} bytes for ${grown.regions} regions`);
     for (const { functions } of result.phases) assert.ok(functions <= 2, `${functions} functions of dropped regions`);
   });
 
