@@ -13,6 +13,8 @@ import { fileURLToPath } from "node:url";
 export interface GuestProgram {
   readonly name: string;
   readonly sources: readonly string[];
+  /** What the sources include. */
+  readonly headers?: readonly string[];
   /** Width of registers; 64 if absent. */
   readonly xlen?: 32 | 64;
   /** Options of the compiler for all sources in place of `-O2`. */
@@ -36,6 +38,13 @@ export const GUEST_PROGRAMS: readonly GuestProgram[] = [
   { name: "htif", sources: ["htif.S"] },
   { name: "virtio_disk", sources: ["virtio_disk_start.S", "virtio_disk.c"] },
   { name: "virtio_disk32", sources: ["virtio_disk_start.S", "virtio_disk.c"], xlen: 32 },
+  {
+    name: "sv39_kernel",
+    sources: ["sv39_kernel_start.S", "sv39_kernel.c", "sv39_user.c"],
+    headers: ["sv39_kernel.h"],
+    options: ["-gdwarf-5", "-O0"],
+    script: "sv39.ld",
+  },
   debug("debug_c_4_0", "debug_c.c", "-gdwarf-4 -O0"),
   debug("debug_c_4_2", "debug_c.c", "-gdwarf-4 -O2 -fasynchronous-unwind-tables"),
   debug("debug_c_5_0", "debug_c.c", "-gdwarf-5 -O0"),
@@ -73,12 +82,12 @@ export function compilerIdentity(): string | undefined {
  * @throws {Error} With the compiler's messages, if it fails.
  */
 export function buildGuest(
-  { name, sources, xlen = 64, options = ["-O2"], script = "bare.ld" }: GuestProgram,
+  { name, sources, headers = [], xlen = 64, options = ["-O2"], script = "bare.ld" }: GuestProgram,
   output: string,
 ): void {
   const folder = mkdtempSync(join(tmpdir(), "hartbeat-guest-"));
   try {
-    const inputs = [script, ...sources];
+    const inputs = [script, ...headers, ...sources];
     for (const file of inputs) copyFileSync(join(PROGRAMS_FOLDER, file), join(folder, file));
     const run = (args: string[]) => {
       const { status, stderr, error } = spawnSync(COMPILER, args, { cwd: folder, encoding: "utf8" });

@@ -7,24 +7,14 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { Program, RAM_BASE } from "./support/assemble.ts";
 import { program } from "./support/command.ts";
-import { gdbMissing, gdbOfHartbeat, gdbOfQemu } from "./support/gdb.ts";
+import { compareSessions, gdbMissing, gdbOfHartbeat } from "./support/gdb.ts";
 import { qemuMissing } from "./support/qemu.ts";
 
 const skip = gdbMissing();
 const skip32 = skip || qemuMissing(32), skip64 = skip || qemuMissing(64);
 
-/** The transcript of commands, which is the same with both targets. */
-async function compareElf(xlen: 32 | 64, elf: string, commands: readonly string[], smp = 1): Promise<string> {
-  const expected = await gdbOfQemu(xlen, elf, commands, ["-smp", String(smp)]);
-  const { text } = await gdbOfHartbeat(elf, commands, { accel: "jit,threshold=1", smp });
-  const lines = text.split("\n"), others = expected.split("\n");
-  const differs = lines.findIndex((line, k) => line !== others[k]);
-  assert.equal(text, expected, `line ${differs}: ${lines[differs]} | ${others[differs]}`);
-  return text;
-}
-
 function compare(xlen: 32 | 64, name: string, commands: readonly string[], smp = 1): Promise<string> {
-  return compareElf(xlen, program(name), commands, smp);
+  return compareSessions(xlen, program(name), commands, smp);
 }
 
 const FIRST_STEPS = [
@@ -151,7 +141,7 @@ test("steps across mret, page tables and sret, and breakpoints at virtual addres
     writeFileSync(elf, p.elf());
     const high = (label: string) => `*0xffffffc0${p.address(label).toString(16)}`;
     const where = ["p/x $pc", "x/i $pc", "p $priv", "p/x $satp"];
-    const text = await compareElf(64, elf, [
+    const text = await compareSessions(64, elf, [
       ...[
         `hbreak *0x${p.address("supervisor").toString(16)}`,
         `hbreak ${high("up")}`,

@@ -1,5 +1,6 @@
 // The real GDB: runs commands in it against hartbeat and against QEMU.
 
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -78,4 +79,20 @@ export async function gdbOfHartbeat(
   const text = await gdb(`127.0.0.1:${server.port}`, elf, commands);
   machine.stop();
   return { text, machine, stop: await run };
+}
+
+/** The transcript of commands on an ELF loaded with `-bios`, which is the same with hartbeat and with QEMU as GDB's target. */
+export async function compareSessions(
+  xlen: 32 | 64,
+  elf: string,
+  commands: readonly string[],
+  smp = 1,
+): Promise<string> {
+  // One thread for all harts: while one waits for a timer, the others come to where they wait.
+  const expected = await gdbOfQemu(xlen, elf, commands, ["-smp", String(smp), "-accel", "tcg,thread=single"]);
+  const { text } = await gdbOfHartbeat(elf, commands, { accel: "jit,threshold=1", smp });
+  const lines = text.split("\n"), others = expected.split("\n");
+  const differs = lines.findIndex((line, k) => line !== others[k]);
+  assert.equal(text, expected, `line ${differs}: ${lines[differs]} | ${others[differs]}`);
+  return text;
 }
