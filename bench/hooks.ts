@@ -36,11 +36,46 @@ const ROWS: readonly Row[] = [
     },
   },
   {
+    what: "enter of each call, of which half return at once (`c.return(1)`)",
+    guest: "fib",
+    attach: (m) => {
+      let calls = 0;
+      m.hook.call("fib", { enter: (c) => (++calls, c.arg(0) < 2n) ? c.return(1) : undefined });
+      return () => calls;
+    },
+  },
+  {
+    what: "a counter of the calls of a function",
+    guest: "fib",
+    attach: (m) => {
+      const calls = m.count.block("fib");
+      return () => calls.value;
+    },
+  },
+  {
+    what: "a hook on each block of a function",
+    guest: "fib",
+    attach: (m) => {
+      let calls = 0;
+      m.hook.block("fib", () => void calls++);
+      return () => calls;
+    },
+  },
+  {
     what: "a hook on a function that is not called",
     guest: "fib",
     attach: (m) => {
       let calls = 0;
       m.hook.instruction("puts_", () => void calls++);
+      return () => calls;
+    },
+  },
+  {
+    what: "a write watch on one word of the busy stack, which is hit",
+    guest: "fib",
+    attach: (m) => {
+      let calls = 0;
+      m.hook.memory({ at: BigInt(m.symbols.lookup("_stack_top")!) - 320n, size: 4, on: "write" }, () => void calls++);
       return () => calls;
     },
   },
@@ -78,6 +113,14 @@ const ROWS: readonly Row[] = [
       let calls = 0;
       m.hook.instruction({ match: "jalr" }, () => void calls++);
       return () => calls;
+    },
+  },
+  {
+    what: "a counter of every jalr",
+    guest: "fib",
+    attach: (m) => {
+      const calls = m.count.instruction({ match: "jalr" });
+      return () => calls.value;
     },
   },
 ];

@@ -360,6 +360,9 @@ export class Hart {
 
   // Registers as scripts see them.
 
+  /** Set where a script or debugger changes a register or CSR: compiled code that called it has older values. */
+  touched = false;
+
   /** Value of an integer register, unsigned. */
   readX(n: number): bigint {
     if (this.xlen === 32) return BigInt(this.x[n]! >>> 0);
@@ -368,6 +371,7 @@ export class Hart {
   /** Sets an integer register; x0 stays 0. The value is taken modulo 2^XLEN. */
   writeX(n: number, value: bigint): void {
     if (n === 0) return;
+    this.touched = true;
     if (this.xlen === 32) this.x[n] = Number(BigInt.asIntN(32, value));
     else {
       this.x[2 * n] = Number(BigInt.asIntN(32, value));
@@ -380,6 +384,7 @@ export class Hart {
   }
   /** Sets the 64 bits of a floating-point register; mstatus.FS stays as it is. */
   writeF(n: number, value: bigint): void {
+    this.touched = true;
     this.f[2 * n] = give(value);
     this.f[2 * n + 1] = HIGH[0]!;
   }
@@ -502,6 +507,7 @@ export class Hart {
   writeCsr(number: number, value: bigint): boolean {
     const entry = this.csrTable[number];
     if (entry === undefined || number >> 10 === 3) return false;
+    this.touched = true;
     entry.write(this, Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
     return true;
   }

@@ -107,7 +107,7 @@ export class LoadStoreUnit {
   /** Loads from plain RAM; false, with nothing done, if it is not that (`plainOffset`). `code` is as for `load`. */
   loadPlain(code: number, low: number, high: number): boolean {
     const size = code & 15, isAmo = (code & AMO) !== 0, { u8 } = this.#hart.memory.ram;
-    const at = isAmo && (low & size - 1) !== 0 ? -1 : this.#plainOffset(size, low, high, isAmo ? WRITE : READ);
+    const at = isAmo && (low & size - 1) !== 0 ? -1 : this.#plainOffset(size, low, high, isAmo ? READ | WRITE : READ);
     if (at < 0) return false;
     let value = 0;
     for (let k = Math.min(size, 4) - 1; k >= 0; k--) value = value << 8 | u8[at + k]!;
@@ -127,22 +127,23 @@ export class LoadStoreUnit {
 
   /**
    * Offset in RAM of an access that has nothing about it but its address: no device, nobody to be told, all in one page; -1 if it
-   * has, or would raise an exception. `access` is READ or WRITE.
+   * has, or would raise an exception. `access` is READ, WRITE, or both.
    */
   #plainOffset(size: number, low: number, high: number, access: number): number {
     const { memory: { ram }, watchpoints, triggers } = this.#hart;
-    if (watchpoints !== null || triggers.watchesData || this.#crosses(low, size)) return -1;
+    if (triggers.watchesData || this.#crosses(low, size)) return -1;
     let physical: number;
     try {
-      physical = this.#physical(low, high, size, access);
+      physical = this.#physical(low, high, size, (access & WRITE) !== 0 ? WRITE : READ);
     } catch (e) {
       if (e instanceof Exception) return -1;
       throw e;
     }
     const offset = physical - ram.base;
     if (offset < 0 || offset + size > ram.size) return -1;
+    if (watchpoints !== null && watchpoints.concerns(access, low, high, physical, -1, size)) return -1;
     const marks = ram.lines[offset >>> LINE_SHIFT]! | ram.lines[(offset + size - 1) >>> LINE_SHIFT]!;
-    return (access === WRITE ? marks : marks & WATCH.device) === 0 ? offset : -1;
+    return (marks & ((access & WRITE) !== 0 ? ~WATCH.watchpoint : WATCH.device)) === 0 ? offset : -1;
   }
 
   // Physical address of an access that is watched, and of its part in the next page (-1: it has none).

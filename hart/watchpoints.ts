@@ -66,8 +66,12 @@ interface Piece {
   readonly high: number;
   readonly first: number;
   readonly last: number;
+  readonly kinds: number;
   readonly watch: Watch;
 }
+
+/** A stretch of physical addresses. */
+type Stretch = Omit<Piece, "high">;
 
 const LOW = 0xffff_ffffn;
 
@@ -81,7 +85,7 @@ export class Watchpoints implements WatchList {
   readonly #watches = new Set<Watch>();
   /** By virtual address: READ, WRITE. */
   #virtual: readonly Piece[] = [];
-  #physical: readonly Watch[] = [];
+  #physical: readonly Stretch[] = [];
   /** Lines of RAM that are marked. */
   readonly #marked = new Set<number>();
 
@@ -102,7 +106,12 @@ export class Watchpoints implements WatchList {
   #changed(): void {
     const all = [...this.#watches];
     this.#virtual = all.filter(({ space }) => space === "virtual").flatMap(pieces);
-    this.#physical = all.filter(({ space }) => space === "physical");
+    this.#physical = all.filter(({ space }) => space === "physical").map((watch) => ({
+      first: Number(watch.first),
+      last: Number(watch.last),
+      kinds: watch.kinds,
+      watch,
+    }));
     const { lines, base, size } = this.#ram;
     for (const line of this.#marked) lines[line]! &= ~WATCH.watchpoint;
     this.#marked.clear();
@@ -148,30 +157,25 @@ export class Watchpoints implements WatchList {
     }
     const page = this.#ram.base + offset;
     for (const watch of this.#physical) {
-      if ((watch.kinds & READ) !== 0 && Number(watch.first) < page + 4096 && Number(watch.last) >= page) may = false;
+      if ((watch.kinds & READ) !== 0 && watch.first < page + 4096 && watch.last >= page) may = false;
     }
     return may;
   }
 
-  /** The watches that an access hits; `rest` is the physical address of its part in the next page, or -1. */
-  #hits(kind: number, low: number, high: number, physical: number, rest: number, size: number): Watch[] {
-    const first = low >>> 0, last = first + size - 1, hits: Watch[] = [];
-    for (const piece of this.#virtual) {
-      if ((piece.watch.kinds & kind) === 0 || piece.last < first || piece.first > last) continue;
-      if (piece.high === high >>> 0) hits.push(piece.watch);
-    }
-    const inFirst = rest < 0 ? size : 4096 - (low & 4095);
-    for (const watch of this.#physical) {
-      if ((watch.kinds & kind) === 0) continue;
-      const overlaps = (at: number, length: number) => Number(watch.first) < at + length && Number(watch.last) >= at;
-      if (overlaps(physical, inFirst) || (rest >= 0 && overlaps(rest, size - inFirst))) hits.push(watch);
-    }
-    return hits;
+  /**
+   * Whether an access hits a watch; `kind` is READ, WRITE, or both, `rest` the physical address of the part in the next page, or -1.
+   */
+  concerns(kind: number, low: number, high: number, physical: number, rest: number, size: number): boolean {
+    for (const piece of this.#virtual) if (hitsPiece(piece, kind, low, high, size)) return true;
+    for (const watch of this.#physical) if (hitsWatch(watch, kind, low, physical, rest, size)) return true;
+    return false;
   }
 
-  /** Whether an access hits a watch. */
-  concerns(kind: number, low: number, high: number, physical: number, rest: number, size: number): boolean {
-    return this.#hits(kind, low, high, physical, rest, size).length > 0;
+  #hits(kind: number, low: number, high: number, physical: number, rest: number, size: number): Watch[] {
+    return [
+      ...this.#virtual.filter((piece) => hitsPiece(piece, kind, low, high, size)).map(({ watch }) => watch),
+      ...this.#physical.filter((watch) => hitsWatch(watch, kind, low, physical, rest, size)).map(({ watch }) => watch),
+    ];
   }
 
   /** Tells of an access; gives the low half of its value afterwards, with the high half in HIGH[0]. */
@@ -229,12 +233,35 @@ export class Watchpoints implements WatchList {
   }
 }
 
+function hitsPiece(
+  { high, first, last, kinds }: Piece,
+  kind: number,
+  low: number,
+  atHigh: number,
+  size: number,
+): boolean {
+  return (kinds & kind) !== 0 && last >= low >>> 0 && first <= (low >>> 0) + size - 1 && high === atHigh >>> 0;
+}
+
+function hitsWatch(watch: Stretch, kind: number, low: number, physical: number, rest: number, size: number): boolean {
+  if ((watch.kinds & kind) === 0) return false;
+  const inFirst = rest < 0 ? size : 4096 - (low & 4095);
+  if (watch.first < physical + inFirst && watch.last >= physical) return true;
+  return rest >= 0 && watch.first < rest + size - inFirst && watch.last >= rest;
+}
+
 /** The range of a watch, cut at multiples of 4 GiB. */
 function pieces(watch: Watch): Piece[] {
   const result: Piece[] = [];
   for (let first = watch.first; first <= watch.last; first = (first | LOW) + 1n) {
     const last = (first | LOW) < watch.last ? first | LOW : watch.last;
-    result.push({ high: Number(first >> 32n), first: Number(first & LOW), last: Number(last & LOW), watch });
+    result.push({
+      high: Number(first >> 32n),
+      first: Number(first & LOW),
+      last: Number(last & LOW),
+      kinds: watch.kinds,
+      watch,
+    });
   }
   return result;
 }

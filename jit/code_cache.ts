@@ -338,16 +338,15 @@ export class CodeCache {
     index.statistics.dropped++;
   }
 
-  /** Drops the regions that hold, or end at, an instruction that a change of hooks concerns. */
+  /** Drops the regions that hold an instruction that a change of hooks concerns. */
   dropConcerned({ concerns, isClass, page }: HookChange): void {
     const at = (pc: number) => isClass ? this.#builder.decodedAt(pc, high) : null;
     const { high } = this.#parts;
     for (const cell of this.#cells.values()) {
       for (const compiled of cell.compiled) {
         if (page !== null && !compiled.region.pages.has(page)) continue;
-        const concerned = compiled.region.blocks.some(({ instructions, terminator }) =>
-          instructions.some((i) => concerns(i.pc, high, at(i.pc))) ||
-          (terminator.kind === "exit" && concerns(terminator.pc, high, at(terminator.pc)))
+        const concerned = compiled.region.blocks.some(({ instructions }) =>
+          instructions.some((i) => concerns(i.pc, high, at(i.pc)))
         );
         if (concerned) this.#remove(compiled);
       }

@@ -1,5 +1,6 @@
-// Hooks on instructions: which instructions somebody wants to see before they are executed. The interpreter gets an operation
-// of its own for them (`BREAKPOINT`), and regions leave them to it, so all other code is as if there were no hooks.
+// Hooks on instructions: which instructions somebody wants to see, or only count, before they are executed. The interpreter gets
+// an operation of its own for them (`BREAKPOINT`), regions a call (an addition, for counters) in front of the instruction. All
+// other code is as if there were no hooks.
 
 import type { Decoded } from "../isa/decode.ts";
 import type { Hart } from "../hart/hart.ts";
@@ -15,7 +16,28 @@ export interface CodeHook {
    * instruction counts as executed. `decode` gives the instruction.
    */
   readonly call: (hart: Hart, decode: () => Decoded | null) => void;
+  /**
+   * In place of a call: the counter to add one to, of those that `CodeHooks.counter` gave, when the instruction is executed: not if
+   * a hook goes elsewhere.
+   */
+  readonly counter?: number;
 }
+
+/** A hooked instruction of compiled code. The region is dropped when its hooks change. */
+export interface HookSite {
+  readonly id: number;
+  readonly low: number;
+  readonly high: number;
+  /** The instruction. */
+  readonly decode: () => Decoded;
+  /** Hooks to call; none where it is only counted. */
+  readonly calls: readonly CodeHook[];
+  /** Counters to add one to. */
+  readonly counters: readonly number[];
+}
+
+/** Counters that are kept where compiled code finds them. */
+const MOST_COUNTERS = 4096;
 
 /** Most addresses that ranges without a condition on the instruction are kept as; larger ranges are compared with. */
 const MOST_LISTED = 64;
@@ -34,11 +56,58 @@ export class CodeHooks {
   readonly #all = new Set<CodeHook>();
   /** Physical addresses that lead to hooked virtual ones, as far as they have been executed. */
   readonly marked: Set<number> = new Set();
-  /** Where hooks were called but the instruction not executed, by hart: it is not called for it again. */
-  readonly #halted = new Map<number, { low: number; high: number; count: number }>();
+  /**
+   * By hart, where hooks were called last, and at which count of instructions: if the instruction is left to somebody else, or the
+   * run ends before it, they are not called for it again.
+   */
+  readonly #last: { low: number; high: number; count: number }[] = [];
+  /** Hooked instructions of compiled code by number, and their numbers. */
+  readonly #sites: HookSite[] = [];
+  readonly #siteNumbers = new Map<string, number>();
+  readonly #words: (count: number) => Int32Array;
+  #counts: Int32Array | null = null;
+  readonly #freeCounters: number[] = [];
+  #usedCounters = 0;
   #halt = false;
   /** The executors of all harts. */
   executors: readonly HookedExecutor[] = [];
+
+  /** `words` gives memory for counters: where WebAssembly can reach it, if there is room. */
+  constructor(words: (count: number) => Int32Array) {
+    this.#words = words;
+  }
+
+  // Counters.
+
+  /** Values of the counters: two words each, the low one first. */
+  get counts(): Int32Array {
+    return this.#counts ??= this.#words(2 * MOST_COUNTERS);
+  }
+  /** Number of a new counter, at 0; undefined if there are too many. */
+  counter(): number | undefined {
+    const counter = this.#freeCounters.pop() ?? (this.#usedCounters < MOST_COUNTERS ? this.#usedCounters++ : undefined);
+    if (counter !== undefined) this.setCounter(counter, 0);
+    return counter;
+  }
+  /** Gives a counter back. */
+  freeCounter(counter: number): void {
+    this.#freeCounters.push(counter);
+  }
+  /** Value of a counter. */
+  counterValue(counter: number): number {
+    return (this.counts[2 * counter + 1]! >>> 0) * 2 ** 32 + (this.counts[2 * counter]! >>> 0);
+  }
+  /** Sets it to an integer from 0 to 2^53 - 1. */
+  setCounter(counter: number, value: number): void {
+    this.counts[2 * counter] = value % 2 ** 32 | 0;
+    this.counts[2 * counter + 1] = Math.floor(value / 2 ** 32) | 0;
+  }
+  #count(counter: number): void {
+    const { counts } = this;
+    if ((counts[2 * counter] = counts[2 * counter]! + 1 | 0) === 0) counts[2 * counter + 1]!++;
+  }
+
+  // Hooks.
 
   /** Whether there are none. */
   get isEmpty(): boolean {
@@ -114,18 +183,10 @@ export class CodeHooks {
     return false;
   }
 
-  /** Whether an instruction is hooked. */
-  concerns(low: number, high: number, decoded: Decoded): boolean {
-    return this.#at(low, high).length > 0 || this.#wideAt(low, high, decoded).length > 0;
-  }
-
-  #at(low: number, high: number): CodeHook[] {
+  /** The hooks of an instruction; `decoded` is null if there is none. */
+  #hooksOf(low: number, high: number, decoded: Decoded | null): CodeHook[] {
     const hooks: CodeHook[] = [];
     for (const entry of this.#byAddress.get(low) ?? []) if (entry.high === high) hooks.push(entry.hook);
-    return hooks;
-  }
-  #wideAt(low: number, high: number, decoded: Decoded | null): CodeHook[] {
-    const hooks: CodeHook[] = [];
     for (const hook of this.#wide) {
       if (!inRanges(hook, low, high)) continue;
       if (hook.instruction === null || (decoded !== null && hook.instruction(decoded))) hooks.push(hook);
@@ -133,29 +194,58 @@ export class CodeHooks {
     return hooks;
   }
 
+  /** An instruction that is to be compiled, as a site of its hooks; null if it has none. */
+  siteAt(low: number, high: number, decoded: Decoded): HookSite | null {
+    const hooks = this.#hooksOf(low, high, decoded);
+    if (hooks.length === 0) return null;
+    // What one address holds may change, and differ from one address space to the other.
+    const key = `${low} ${high} ${decoded.word}`, id = this.#siteNumbers.get(key) ?? this.#sites.length;
+    this.#siteNumbers.set(key, id);
+    return this.#sites[id] = {
+      id,
+      low,
+      high,
+      decode: () => decoded,
+      calls: hooks.filter(({ counter }) => counter === undefined),
+      counters: hooks.flatMap(({ counter }) => counter ?? []),
+    };
+  }
+
   /**
    * Calls the hooks of an instruction, whose address is the hart's pc: NOT_HOOKED if there are none, HALTED if one of them wants
    * the run to end before the instruction.
    */
   run(hart: Hart, decode: () => Decoded | null): number {
-    const low = hart.pcLow, high = hart.pcHigh, hooks = this.#at(low, high);
-    const decoded = this.#wide.size > 0 ? decode() : null;
-    if (this.#wide.size > 0) hooks.push(...this.#wideAt(low, high, decoded));
+    const hooks = this.#hooksOf(hart.pcLow, hart.pcHigh, this.#wide.size > 0 ? decode() : null);
     if (hooks.length === 0) return NOT_HOOKED;
-    const halted = this.#halted.get(hart.id), count = hart.count.instructions();
-    if (halted !== undefined) {
-      this.#halted.delete(hart.id);
-      if (halted.low === low && halted.high === high && halted.count === count) return HOOKED;
+    const { pcLow, pcHigh } = hart, result = this.#call(hart, hooks, decode);
+    if (result !== HALTED && hart.pcLow === pcLow && hart.pcHigh === pcHigh) {
+      for (const { counter } of hooks) if (counter !== undefined) this.#count(counter);
     }
+    return result;
+  }
+  /** The same for a site of compiled code, which counts itself where it goes on. */
+  runSite(hart: Hart, id: number): number {
+    const { calls, decode } = this.#sites[id]!;
+    return this.#call(hart, calls, decode);
+  }
+  /** Counts the instruction of a site, which is executed elsewhere. */
+  countSite(id: number): void {
+    for (const counter of this.#sites[id]!.counters) this.#count(counter);
+  }
+
+  #call(hart: Hart, hooks: readonly CodeHook[], decode: () => Decoded | null): number {
+    const low = hart.pcLow, high = hart.pcHigh, count = hart.count.instructions();
+    const last = this.#last[hart.id] ??= { low: 0, high: 0, count: -1 };
+    if (last.count === count && last.low === low && last.high === high) return HOOKED;
+    last.low = low, last.high = high, last.count = count;
     this.#halt = false;
     for (const hook of hooks) {
       // One may have removed another.
-      if (this.#all.has(hook)) hook.call(hart, decode);
+      if (hook.counter === undefined && this.#all.has(hook)) hook.call(hart, decode);
       if (this.#halt || hart.pcLow !== low || hart.pcHigh !== high) break;
     }
-    if (!this.#halt) return HOOKED;
-    if (hart.pcLow === low && hart.pcHigh === high) this.#halted.set(hart.id, { low, high, count });
-    return HALTED;
+    return this.#halt ? HALTED : HOOKED;
   }
 
   /** Ends the run before the instruction whose hooks are being called. */

@@ -155,16 +155,17 @@ export class DecodeCache {
       this.operation[record] = BREAKPOINT;
       return;
     }
-    if (this.hooks !== null && this.#isHooked(page, slot)) {
-      this.operation[record] = BREAKPOINT;
-      return;
-    }
     if (page.checked) {
       this.operation[record] = CROSSING;
       return;
     }
+    // Compiled code has the hooks in it.
     if (this.compiled.has(page.physical + 2 * slot)) {
       this.operation[record] = COMPILED;
+      return;
+    }
+    if (this.hooks !== null && this.#isHooked(page, slot)) {
+      this.operation[record] = BREAKPOINT;
       return;
     }
     if (!isCompressed(low)) {

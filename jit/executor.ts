@@ -326,6 +326,11 @@ export class Executor implements HookedExecutor {
 
   /** An instruction whose second half lies in the next page: decoded each time, since pages are mapped independently. */
   #crossing(record: number): number {
+    return this.#execute(record);
+  }
+
+  /** Executes the instruction of a record of the current page, after its hooks; gives the next record. */
+  #execute(record: number): number {
     const word = this.#fetch(record);
     return this.#hooks === null ? this.#executeWord(record, word) : this.#executeHooked(record, word);
   }
@@ -372,9 +377,11 @@ export class Executor implements HookedExecutor {
       if (!this.#passBreakpoint || low !== this.#passLow) throw BREAKPOINT_REACHED;
       this.#passBreakpoint = false;
     }
-    const word = this.#fetch(record), { triggers } = this.hart;
-    if (triggers.executes) triggers.check(EXECUTE, low, this.#state[PC_HIGH]!, isCompressed(word) ? 2 : 4);
-    return this.#hooks === null ? this.#executeWord(record, word) : this.#executeHooked(record, word);
+    const { triggers } = this.hart;
+    if (triggers.executes) {
+      triggers.check(EXECUTE, low, this.#state[PC_HIGH]!, isCompressed(this.#fetch(record)) ? 2 : 4);
+    }
+    return this.#execute(record);
   }
 
   /** A jump to itself: nothing else happens until the slice ends, so that is all of it. */
@@ -427,14 +434,57 @@ export class Executor implements HookedExecutor {
       hart.count.stop();
     }
     if (hart.pcLow !== low || hart.pcHigh !== high) return this.enter(hart.pcLow, hart.pcHigh);
-    const next = this.#executeWord(record, word);
-    // Nothing jumps to what follows a hook, so it would never be compiled.
-    if (next >= 0 && this.code !== null && this.cache.operation[next] !== COMPILED) {
-      if (++this.#heat[next]! === this.#options.threshold) {
-        this.#spaceAt(state[PC_HIGH]!)?.cache.compile((state[PAGE_OFFSET]! + 2 * next) | 0, "exit");
+    return this.#executeWord(record, word);
+  }
+
+  /** What compiled code with hooks calls. Each gives what the region returns, but for 0. */
+  readonly #hookFunctions = {
+    /** Calls the hooks of an instruction, with all registers in the register file and the count exact; 0: it goes on. */
+    hooked: (site: number, pc: number): number => {
+      const { hart } = this, state = this.#state, remaining = state[REMAINING]!, high = state[PC_HIGH]!;
+      hart.setPc(pc, high);
+      hart.touched = false;
+      // Should anything be thrown, nothing is in locals only.
+      state[SITE_PC] = pc, state[SITE_DIRTY] = 0;
+      state[IN_REGION] = 0;
+      const result = this.#hooks!.runSite(hart, site), { pcLow, pcHigh } = hart;
+      state[IN_REGION] = 1;
+      const isSame = state[REMAINING] === remaining;
+      if (pcLow === pc && pcHigh === high) {
+        if (result === HALTED) {
+          hart.count.end();
+          return ELSEWHERE;
+        }
+        // The region's locals and what it takes for granted are good only if nothing has changed.
+        if (isSame && !hart.touched) return 0;
+        this.#hooks?.countSite(site);
+        return this.#withoutHooks(pc);
       }
+      if (result === HALTED) hart.count.stop();
+      // It counts as executed.
+      state[REMAINING]!--;
+      return isSame && pcHigh === high && pcLow !== 0 && (pcLow & 1) === 0 ? pcLow : ELSEWHERE;
+    },
+    withoutHooks: (pc: number): number => this.#withoutHooks(pc),
+  };
+
+  /** Executes an instruction of compiled code, with all registers in the register file, whose hooks have been called. */
+  #withoutHooks(pc: number): number {
+    this.#state[SITE_PC] = pc, this.#state[SITE_DIRTY] = 0;
+    try {
+      this.#caught(INTERPRET);
+      this.#heats(this.enter(this.hart.pcLow, this.hart.pcHigh));
+    } catch (error) {
+      this.#failure = { error };
     }
-    return next;
+    return ELSEWHERE;
+  }
+
+  /** Lets what follows an instruction after which compiled code is always left be compiled, too. */
+  #heats(next: number): void {
+    if (next < 0 || this.cache.operation[next] === COMPILED || ++this.#heat[next]! !== this.#options.threshold) return;
+    const state = this.#state;
+    this.#spaceAt(state[PC_HIGH]!)?.cache.compile((state[PAGE_OFFSET]! + 2 * next) | 0, "exit");
   }
 
   // Compiled code.
@@ -502,8 +552,13 @@ export class Executor implements HookedExecutor {
     };
     const functions = this.#isTranslated ? this.#compile(accessFunctions(), [], [], parts) as object : {};
     const environment = { ...parts, ...functions };
-    const make = ({ text, sites }: RegionText, cells: readonly Cell[]) =>
-      this.#compile(text, cells, sites, environment) as (depth: number) => number;
+    const make = ({ text, sites, hooked }: RegionText, cells: readonly Cell[]) =>
+      this.#compile(
+        text,
+        cells,
+        sites,
+        hooked ? { ...environment, ...this.#hookFunctions, COUNTS: this.#hooks!.counts } : environment,
+      ) as (depth: number) => number;
     const javaScript = new JavaScriptTranslator({ options, count: hart.count, x: hart.x, cell, make });
     const { target } = this.code!.options, prefersWasm = xlen === 64 || this.#isTranslated;
     const wasm = target === "javascript" || (target === "automatic" && !prefersWasm)
@@ -517,7 +572,7 @@ export class Executor implements HookedExecutor {
 
   /** A translator to WebAssembly; null where not all that it needs lies in the memory that WebAssembly sees. */
   #wasmTranslator(
-    options: WasmParts["options"] extends infer O ? Omit<O, "layout"> : never,
+    options: WasmParts["options"] extends infer O ? Omit<O, "layout" | "counts"> : never,
     cache: CodeCache,
     loads: Int32Array,
     stores: Int32Array,
@@ -545,11 +600,14 @@ export class Executor implements HookedExecutor {
       lookUp: lookUpAt,
     };
     return new WasmTranslator({
-      options: { ...options, layout },
+      options: { ...options, layout, counts: () => ram.offsetOf(this.#hooks!.counts) },
       memory: ram.memory,
       tables,
-      resolve: (name) =>
-        name === "called" ? (depth, pc) => cache.find(pc!).run(depth!) : this.#wasmImports.resolve(name),
+      resolve: (name) => {
+        if (name === "called") return (depth, pc) => cache.find(pc!).run(depth!);
+        return (this.#hookFunctions as Record<string, (...args: number[]) => number>)[name] ??
+          this.#wasmImports.resolve(name);
+      },
       cell: (pc) => cache.cell(pc),
     });
   }
@@ -574,12 +632,12 @@ export class Executor implements HookedExecutor {
   #runCompiled(record: number): number {
     const state = this.#state, code = this.#spaceAt(state[PC_HIGH]!)?.cache, dispatch = code?.dispatch;
     let pc = (state[PAGE_OFFSET]! + 2 * record) | 0;
-    if (code === undefined) return this.#executeWord(record, this.#fetch(record));
+    if (code === undefined) return this.#execute(record);
     const cell = code.find(pc);
     if (state[REMAINING]! < cell.need) {
       // What is compiled here is for other virtual addresses, or another privilege level.
       if (cell.region === null) code.missed(cell, "hot");
-      return this.#executeWord(record, this.#fetch(record));
+      return this.#execute(record);
     }
     const { statistics } = this.code!, { exits } = statistics, { count } = this.hart, start = count.instructions();
     const traps = exits.trap;
@@ -602,8 +660,7 @@ export class Executor implements HookedExecutor {
         statistics.executed += count.instructions() - start;
         // It did nothing: an assumption was wrong, or its first instruction is one for the interpreter.
         code.refused(next);
-        const at = state[RECORD] = this.enter(pc, state[PC_HIGH]!);
-        return this.#executeWord(at, this.#fetch(at));
+        return this.#execute(state[RECORD] = this.enter(pc, state[PC_HIGH]!));
       }
       next = code.find(pc);
       if (state[REMAINING]! < next.need) {
@@ -618,6 +675,13 @@ export class Executor implements HookedExecutor {
     state[REMAINING]!++;
     if (pc === ELSEWHERE) {
       if (exits.trap === traps) exits.attention++;
+      const failure = this.#failure;
+      if (failure !== null) {
+        this.#failure = null;
+        state[REMAINING]!--;
+        state[RECORD] = this.enter(this.hart.pcLow, this.hart.pcHigh);
+        throw failure.error;
+      }
       return -1;
     }
     const after = this.enter(pc, state[PC_HIGH]!);
@@ -732,7 +796,7 @@ export class Executor implements HookedExecutor {
 
   /** Executes an instruction of compiled code, or the rest of a load whose access has been made. */
   #finish(): void {
-    const state = this.#state, record = this.enter(state[SITE_PC]!, state[PC_HIGH]!);
+    const state = this.#state, record = state[RECORD] = this.enter(state[SITE_PC]!, state[PC_HIGH]!);
     const next = this.#executeWord(record, this.#fetch(record));
     if (next >= 0) this.#leaveAt(next);
     state[REMAINING]!--;

@@ -10,7 +10,7 @@ import { removeDeadWrites } from "./passes/dead_writes.ts";
 import { propagateKnown } from "./passes/known_values.ts";
 import type { AddressSet } from "./breakpoints.ts";
 import { isSelfJump } from "./decode_cache.ts";
-import type { CodeHooks } from "./code_hooks.ts";
+import type { CodeHooks, HookSite } from "./code_hooks.ts";
 
 /** Bounds of a region. */
 export interface RegionLimits {
@@ -45,6 +45,13 @@ export interface RegionInstruction {
   readonly instruction: Instruction;
   readonly operands: Operands;
   readonly statements: readonly Statement[];
+  /** Its hooks; absent where it has none. */
+  readonly hooks?: HookSite;
+}
+
+/** Whether somebody looks at the registers before an instruction. */
+export function hasCalls({ hooks }: RegionInstruction): boolean {
+  return hooks !== undefined && hooks.calls.length > 0;
 }
 
 /** How a block ends. Addresses are low halves of virtual addresses, as int32. */
@@ -182,7 +189,6 @@ export class RegionBuilder {
     if (this.#source.breakpoints.has(this.#physical(pc, high))) return null;
     const decoded = this.decodedAt(pc, high);
     if (decoded === null) return null;
-    if (this.#source.hooks?.()?.concerns(pc, high, decoded) === true) return null;
     if (isSelfJump(decoded)) return null;
     const { instruction, operands, length } = decoded;
     const builder = new Builder(this.#decoder.xlen, false);
@@ -196,7 +202,16 @@ export class RegionBuilder {
     // Exits of regions know only the lower half of an address.
     const from = pc >>> 0, leaves = (to: number) => this.#decoder.xlen === 64 && (to < 0 || to > 0xffff_ffff);
     if (leaves(from + length) || (direct && leaves(from + operands.imm))) return null;
-    return { pc, length, word: decoded.word, instruction, operands, statements: builder.statements };
+    const hooks = this.#source.hooks?.()?.siteAt(pc, high, decoded);
+    return {
+      pc,
+      length,
+      word: decoded.word,
+      instruction,
+      operands,
+      statements: builder.statements,
+      ...(hooks && { hooks }),
+    };
   }
 
   /** The instruction at an address, whatever it is; null where there is none in RAM. */

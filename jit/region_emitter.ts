@@ -20,6 +20,7 @@ import {
   UNKNOWN,
   withoutShrinkingRooms,
 } from "./facts.ts";
+import type { HookSite } from "./code_hooks.ts";
 import { FLOAT_STATE, FLOAT_VARIABLES, floatPath, type FloatPlaces, IS_ENABLED, isNearest } from "./float_paths.ts";
 import { accessFunction } from "./called_access.ts";
 import { accessCode, hartCall, MemoryAccess } from "./memory_access.ts";
@@ -63,6 +64,8 @@ export interface RegionText {
   readonly sites: readonly number[];
   /** Least number of instructions that must remain for it to do anything. */
   readonly need: number;
+  /** Whether it has hooked instructions. */
+  readonly hooked: boolean;
 }
 
 const S = (index: number) => `STATE[${index}]`;
@@ -500,6 +503,7 @@ export class RegionEmitter extends Emitter {
       this.#ahead = instructions.length - k;
       this.#mayStop = false;
       if (this.#options.comment) this.line(`// ${this.#options.comment(i)}`);
+      if (i.hooks !== undefined) this.#hooks(i.hooks);
       const last = i.statements.at(-1);
       if (last?.kind === "branch") {
         this.emit(i.statements.slice(0, -1));
@@ -519,6 +523,19 @@ export class RegionEmitter extends Emitter {
     return result;
   }
 
+  /** Calls the hooks of the instruction at hand, with registers in the register file, and counts it. */
+  #hooks({ id, calls, counters }: HookSite): void {
+    if (calls.length > 0) {
+      this.line(`${this.#writeBack(this.#dirty)} ${S(REMAINING)} = n + ${this.#ahead};`);
+      this.#dirty = 0;
+      this.line(`if ((r = hooked(${id}, ${this.#instruction.pc})) !== 0) return r;`);
+    }
+    for (const counter of counters) {
+      const [low, high] = [2 * counter, 2 * counter + 1];
+      this.line(`if ((COUNTS[${low}] = COUNTS[${low}] + 1 | 0) === 0) COUNTS[${high}] = COUNTS[${high}] + 1 | 0;`);
+    }
+  }
+
   /** The statements of a jump to a register, up to the jump; gives the target. */
   #indirect(statements: readonly Statement[], last: JumpTo): Expression | Pair {
     const [first, ...rest] = statements.slice(0, -1);
@@ -527,9 +544,11 @@ export class RegionEmitter extends Emitter {
     const low = "low" in target ? target.low : target;
     if (!this.#options.compressed) {
       // A misaligned target traps, which the interpreter does.
-      const pc = this.#instruction.pc;
+      const { pc, hooks } = this.#instruction, answer = hooks === undefined ? pc : `withoutHooks(${pc})`;
       this.line(
-        `if (${low.text} & 2) { ${this.#writeBack(this.#dirty)} ${S(REMAINING)} = n + ${this.#ahead}; return ${pc}; }`,
+        `if (${low.text} & 2) { ${this.#writeBack(this.#dirty)} ${
+          S(REMAINING)
+        } = n + ${this.#ahead}; return ${answer}; }`,
       );
     }
     this.continueWith(rest);
@@ -769,7 +788,10 @@ export class RegionEmitter extends Emitter {
       `}`,
     ];
     if (this.#cells.size === 0) this.#cell(entry.pc);
-    return { text: indent(lines), cells: [...this.#cells.keys()], sites: this.#sites, need: entry.stretch };
+    const hooked = this.#region.blocks.some(({ instructions }) =>
+      instructions.some(({ hooks }) => hooks !== undefined)
+    );
+    return { text: indent(lines), cells: [...this.#cells.keys()], sites: this.#sites, need: entry.stretch, hooked };
   }
 
   /** What becomes of an exception: the shared exit finds it, or the address to go on from. */

@@ -10,6 +10,7 @@ import { LINE_SHIFT } from "../hart/memory.ts";
 import { TLB_LEVEL_WORDS, TLB_WORDS } from "../hart/tlb.ts";
 import { sizeOf } from "./emitter.ts";
 import { accessCode, WORD_ARGUMENTS } from "./memory_access.ts";
+import type { HookSite } from "./code_hooks.ts";
 import type { Block, Region, RegionInstruction, RegisterSet } from "./region.ts";
 import { ELSEWHERE } from "./region_emitter.ts";
 import { type Label, type MemoryInstruction, WasmFunction, type WasmType } from "./wasm_assembler.ts";
@@ -45,6 +46,8 @@ export interface WasmEmitterOptions {
   /** Whether addresses of data are physical or go through the translation look-aside buffers. */
   readonly memory: "bare" | "translated";
   readonly layout: WasmLayout;
+  /** Where the counters of hooks are in that memory; undefined if they are not there. */
+  readonly counts: () => number | undefined;
   /** Number of the cell of an address. */
   readonly cell: (pc: number) => number;
   /** Text of an instruction for comments; where absent, no text is kept. */
@@ -84,6 +87,11 @@ const STORES: Readonly<Record<number, MemoryInstruction>> = {
 const ENTRY_SHIFT = 12 - Math.log2(4 * TLB_WORDS), ENTRY_MASK = 4 * (TLB_LEVEL_WORDS - TLB_WORDS);
 
 const hex = (pc: number) => (pc >>> 0).toString(16);
+
+/** Whether an instruction is counted. */
+export function hasCounters(region: Region): boolean {
+  return region.blocks.some(({ instructions }) => instructions.some(({ hooks }) => (hooks?.counters.length ?? 0) > 0));
+}
 
 /** Whether all of a region can be compiled to WebAssembly: floating point cannot. */
 export function isForWasm(region: Region): boolean {
@@ -214,6 +222,15 @@ export class WasmEmitter {
     const f = this.#f;
     f.get(this.#n), f.i32(this.#ahead), f.op("i32.add"), f.set(this.#n);
     this.#rareExit(this.#instruction.pc, this.#dirty);
+  }
+
+  /** The same where its hooks have been called. */
+  #leaveWithoutHooks(): void {
+    const f = this.#f;
+    this.#writeBack(this.#dirty);
+    f.i32(0), f.get(this.#n), f.i32(this.#ahead), f.op("i32.add");
+    f.memory("i32.store", this.#options.layout.remaining);
+    f.i32(this.#instruction.pc), f.call("withoutHooks", 1, 1), f.op("return");
   }
 
   /** Leaves if fewer instructions remain than the way to the next check is long. */
@@ -384,6 +401,7 @@ export class WasmEmitter {
       this.#ahead = instructions.length - k;
       this.#mayStop = false;
       if (this.#options.comment !== undefined) f.comment(this.#options.comment(i));
+      if (i.hooks !== undefined) this.#hooks(i.hooks);
       this.#values.begin();
       const last = i.statements.at(-1);
       if (last?.kind === "branch") {
@@ -393,6 +411,24 @@ export class WasmEmitter {
       else this.#statements(i.statements);
       if (this.#mayStop) this.#stopIfAsked(i);
     });
+  }
+
+  /** Calls the hooks of the instruction at hand, with registers in the register file, and counts it. */
+  #hooks({ id, calls, counters }: HookSite): void {
+    const f = this.#f, { counts } = this.#options;
+    if (calls.length > 0) {
+      this.#writeBack(this.#dirty);
+      this.#dirty = 0;
+      f.i32(0), f.get(this.#n), f.i32(this.#ahead), f.op("i32.add");
+      f.memory("i32.store", this.#options.layout.remaining);
+      f.i32(id), f.i32(this.#instruction.pc), f.call("hooked", 2, 1), f.tee(this.#r), f.if();
+      f.get(this.#r), f.op("return");
+      f.end();
+    }
+    for (const counter of counters) {
+      const at = counts()! + 8 * counter;
+      f.i32(0), this.#load("i64.load", at), f.i64(1, 0), f.op("i64.add"), f.memory("i64.store", at);
+    }
   }
 
   /** After a call of the hart: leaves if it wants the executor to look at something. */
@@ -417,7 +453,8 @@ export class WasmEmitter {
     f.get(target), wide && f.op("i32.wrap_i64"), f.set(this.#r);
     if (!this.#options.compressed) {
       f.get(this.#r), f.i32(2), f.op("i32.and"), f.if();
-      this.#leaveHere();
+      if (this.#instruction.hooks === undefined) this.#leaveHere();
+      else this.#leaveWithoutHooks();
       f.end();
     }
     this.#statements(rest);

@@ -5,7 +5,7 @@ import type { Cell } from "./code_cache.ts";
 import type { Region, RegionInstruction } from "./region.ts";
 import type { Translated, Translator } from "./translator.ts";
 import { dispatcher } from "./wasm_dispatcher.ts";
-import { isForWasm, LOOK_UP_ENTRIES, WasmEmitter, type WasmEmitterOptions } from "./wasm_emitter.ts";
+import { hasCounters, isForWasm, LOOK_UP_ENTRIES, WasmEmitter, type WasmEmitterOptions } from "./wasm_emitter.ts";
 
 /** Most cells that a translator can number. */
 const MOST_CELLS = 16384;
@@ -90,7 +90,7 @@ export class WasmTranslator implements Translator {
   }
 
   translate(region: Region): Translated | null {
-    if (!isForWasm(region)) return null;
+    if (!isForWasm(region) || (hasCounters(region) && this.#parts.options.counts() === undefined)) return null;
     const { options, cell } = this.#parts, all = { ...options, cell: (pc: number) => this.#number(cell(pc)) };
     const { module, imports } = new WasmEmitter(region, all).build(), env = this.#environment;
     for (const name of imports) env[name] ??= this.#parts.resolve(name);

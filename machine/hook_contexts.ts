@@ -157,32 +157,41 @@ export class InstructionContext<X extends 32 | 64 = 32 | 64> extends HookContext
 export class CallContext<X extends 32 | 64 = 32 | 64> extends HookContext<X> {
   /** Name of the function, as the hook has it. */
   readonly name: string;
-  /** Words of the registers x0 to x17 at the call. */
-  readonly #words: Int32Array;
+  /** Words of ra, sp and a0 to a7 at the call, of RV64 two each. For the machine. */
+  readonly words: readonly number[];
 
   /** For the machine. */
   constructor(parts: ContextParts, hart: Hart, name: string) {
     super(parts, hart);
     this.name = name;
-    this.#words = hart.x.slice(0, 18 * hart.xlen / 32);
+    const { x } = hart;
+    // A copy of the typed array would take longer than all the rest.
+    this.words = hart.xlen === 32
+      ? [x[1]!, x[2]!, x[10]!, x[11]!, x[12]!, x[13]!, x[14]!, x[15]!, x[16]!, x[17]!]
+      // deno-fmt-ignore
+      : [
+        x[2]!, x[3]!, x[4]!, x[5]!, x[20]!, x[21]!, x[22]!, x[23]!, x[24]!, x[25]!,
+        x[26]!, x[27]!, x[28]!, x[29]!, x[30]!, x[31]!, x[32]!, x[33]!, x[34]!, x[35]!,
+      ];
   }
 
-  #register(n: number): Word<X> {
-    const words = this.#words;
-    if (this.hart.xlen === 32) return (words[n]! >>> 0) as Word<X>;
-    return unsigned64(words[2 * n]!, words[2 * n + 1]!) as Word<X>;
+  /** Register of such a place. */
+  #register(place: number): Word<X> {
+    const { words } = this;
+    if (this.hart.xlen === 32) return (words[place]! >>> 0) as Word<X>;
+    return unsigned64(words[2 * place]!, words[2 * place + 1]!) as Word<X>;
   }
 
   /** Address to which it returns. */
   get returnAddress(): Word<X> {
-    return this.#register(1);
+    return this.#register(0);
   }
 
   /** Argument `n` (from 0), unsigned, as it was at the call: one word of XLEN bits, in a register or on the stack. */
   arg(n: number): Word<X> {
     const { xlen } = this.hart;
-    if (n < 8) return this.#register(10 + n);
-    return this.word(this.readInteger(BigInt(this.#register(2)) + BigInt((n - 8) * xlen / 8), xlen / 8));
+    if (n < 8) return this.#register(2 + n);
+    return this.word(this.readInteger(BigInt(this.#register(1)) + BigInt((n - 8) * xlen / 8), xlen / 8));
   }
   /** The same as a signed number. */
   signed(n: number): Word<X> {

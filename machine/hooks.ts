@@ -159,6 +159,46 @@ export class Hooks<X extends 32 | 64 = 32 | 64> {
    * @throws {OptionError} If there is no such mnemonic.
    */
   instruction(where: Place | InstructionHookOptions, call: (context: InstructionContext<X>) => void): Hook {
+    const selected = this.#selected(where, "hook.instruction");
+    return this.#code({
+      ...selected,
+      call: (hart, decode) => call(new InstructionContext<X>(this.#parts, hart, decode)),
+    }, "hook.instruction");
+  }
+
+  /** Counts certain instructions. For `machine.count`. */
+  counter(where: Place | InstructionHookOptions): Counter {
+    const { code } = this.#parts, selected = this.#selected(where, "count"), counter = code.counter();
+    if (counter === undefined) {
+      // There are more than compiled code has a place for.
+      const count = { value: 0 };
+      const { remove } = this.#code({ ...selected, call: () => void count.value++ }, "count");
+      return Object.assign(count, { remove, [Symbol.dispose]: remove });
+    }
+    const hook: CodeHook = { ...selected, call: () => {}, counter };
+    code.add(hook);
+    let last: number | null = null;
+    const { remove } = removable(() => {
+      code.remove(hook);
+      last = code.counterValue(counter);
+      code.freeCounter(counter);
+    });
+    return {
+      get value() {
+        return last ?? code.counterValue(counter);
+      },
+      set value(value) {
+        if (!Number.isSafeInteger(value) || value < 0) throw new OptionError(`count: ${value} is no number of times`);
+        if (last === null) code.setCounter(counter, value);
+        else last = value;
+      },
+      remove,
+      [Symbol.dispose]: remove,
+    };
+  }
+
+  /** Which instructions somebody means. */
+  #selected(where: Place | InstructionHookOptions, what: string): Pick<CodeHook, "ranges" | "instruction"> {
     const options = typeof where === "object" ? where : { at: where };
     const ranges = options.at !== undefined
       ? [this.#single(this.address(options.at))]
@@ -167,13 +207,9 @@ export class Hooks<X extends 32 | 64 = 32 | 64> {
       : null;
     const instruction = options.match === undefined ? null : instructionTest(options.match, this.#parts.xlen);
     if (ranges === null && instruction === null) {
-      throw new OptionError("hook.instruction: say which: at, within or match");
+      throw new OptionError(`${what}: say which: at, within or match`);
     }
-    return this.#code({
-      ranges,
-      instruction,
-      call: (hart, decode) => call(new InstructionContext<X>(this.#parts, hart, decode)),
-    }, "hook.instruction");
+    return { ranges, instruction };
   }
 
   /**
@@ -449,21 +485,12 @@ export class Counters {
     this.#hooks = hooks;
   }
 
-  /** Counts how often control reaches the instruction at an address or symbol: calls of a function, turns of a loop. */
+  /** Counts how often the instruction at an address or symbol is executed: calls of a function, turns of a loop. */
   block(where: Place): Counter {
-    return counting((count) => this.#hooks.instruction(where, count));
+    return this.#hooks.counter(where);
   }
   /** Counts executions of certain instructions. */
   instruction(where: InstructionHookOptions): Counter {
-    return counting((count) => this.#hooks.instruction(where, count));
+    return this.#hooks.counter(where);
   }
-}
-
-/** A counter from a hook. */
-function counting(attach: (count: () => void) => Hook): Counter {
-  const counter = { value: 0 };
-  const hook = attach(() => {
-    counter.value++;
-  });
-  return Object.assign(counter, { remove: () => hook.remove(), [Symbol.dispose]: () => hook.remove() });
 }

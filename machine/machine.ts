@@ -165,7 +165,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   readonly hook: Hooks<X>;
   /** Counters of what the guest executes. */
   readonly count: Counters;
-  readonly #codeHooks = new CodeHooks();
+  readonly #codeHooks = new CodeHooks((count) => this.#bus.ram.words(count));
   readonly #failures: FailureDetector;
   #panicHooks: Hook[] = [];
   /** Called at every trap that a hart takes. */

@@ -299,6 +299,88 @@ for (const xlen of WIDTHS) {
   });
 }
 
+for (const target of ["javascript", "webassembly"]) {
+  for (const xlen of WIDTHS) {
+    test(`code without hooks is compiled to the very same text; hooked code has nothing more than them: rv${xlen}, ${target}`, async () => {
+      const p = calling(xlen, 100), places = ["loop", "double", "add"].map((label) => p.address(label));
+      // Hardly ever compiled by itself: the text is that of what would be.
+      await using m = await create(p, `jit,threshold=60000,inline=0,target=${target}`);
+      await m.run({ maxInstructions: 300 });
+      const texts = () => places.map((address) => m.compiledText(address)!), [loop, double, add] = texts();
+      const counter = m.count.block(p.address("add"));
+      const counted = texts();
+      assert.deepEqual(counted.slice(0, 2), [loop, double]);
+      assert.notEqual(counted[2], add);
+      assert.doesNotMatch(counted[2]!, /hooked/, "a counter is no call");
+      counter.remove();
+      assert.deepEqual(texts(), [loop, double, add]);
+      const hook = m.hook.instruction(p.address("add") + 4, () => {});
+      const [, , hooked] = texts();
+      assert.deepEqual(texts().slice(0, 2), [loop, double]);
+      const lines = add!.split("\n"), left = hooked!.split("\n");
+      assert.match(hooked!, /hooked/);
+      // What is there without hooks is still there, in order, but that registers are written back earlier.
+      const kept = lines.filter((line) => !/X\[|i\d\d\.store|i32.const 0|local.get|STATE|EXIT|\be =/.test(line));
+      for (const line of kept) {
+        const at = left.indexOf(line);
+        assert.ok(at >= 0, `${line} is missing in:\n${hooked}`);
+        left.splice(0, at + 1);
+      }
+      hook.remove();
+      assert.deepEqual(texts(), [loop, double, add]);
+    });
+
+    test(`hooks and counters in compiled code see what the interpreter's see, also where they change registers: rv${xlen}, ${target}`, async () => {
+      const p = calling(xlen, 3000), results: unknown[] = [];
+      for (
+        const accel of ["interpreter", `jit,threshold=1,target=${target}`, `jit,threshold=50,inline=0,target=${target}`]
+      ) {
+        await using m = await create(p, accel);
+        const seen: string[] = [], counters = ["add", "loop", "double"].map((label) => m.count.block(p.address(label)));
+        // Carries into the upper word.
+        counters[0]!.value = 2 ** 32 - 10;
+        m.hook.instruction(p.address("back"), (c) => {
+          seen.push(`${m.instructions} ${c.x.a0} ${c.x.s1} ${c.x.s2} ${c.hart.readCsr("mcycle")}`);
+          if (Number(c.x.s1) % 3 === 0) c.x.a0 = 7 as never;
+          if (Number(c.x.s1) % 5 === 0) c.x.s2 = BigInt(c.x.s2) + (1n << 40n) as never;
+          if (Number(c.x.s1) % 7 === 0) c.skip();
+        });
+        m.hook.instruction(p.address("add"), (c) => {
+          if (Number(c.x.a0) % 11 === 0) c.x.a1 = -1 as never;
+          if (Number(c.x.a0) % 100 === 1) c.stop();
+        });
+        const stops: string[] = [];
+        for (let kind = ""; kind !== "exit";) {
+          const stop = await m.run();
+          kind = stop.kind;
+          stops.push(`${kind} ${stop.instructions} ${stop.pc} ${m.hart.x.a0}`);
+        }
+        assert.ok(seen.length === 3000 && stops.length === 31);
+        results.push([seen, stops, counters.map(({ value }) => value), m.hart.x.s2]);
+      }
+      assert.deepEqual(results[1], results[0]);
+      assert.deepEqual(results[2], results[0]);
+    });
+  }
+}
+
+test("a counter keeps its value when it is removed, and takes integers only", async () => {
+  const p = calling(64, 50);
+  await using m = await create(p, "jit,threshold=1");
+  const one = m.count.block(p.address("add")), other = m.count.instruction({ match: "jal" });
+  m.hook.instruction(p.address("back"), (c) => {
+    if (Number(c.x.s1) === 21) one.remove();
+  });
+  await m.run();
+  assert.deepEqual([one.value, other.value >= 100], [30, true]);
+  using more = m.count.block(p.address("loop"));
+  assert.deepEqual([one.value, more.value], [30, 0]);
+  one.value = 5;
+  assert.equal(one.value, 5);
+  assert.throws(() => more.value = 1.5, OptionError);
+  assert.throws(() => more.value = -1, OptionError);
+});
+
 test("an RV32 result of 64 bits fills a0 and a1, and so does an argument", async () => {
   const p = calling(32, 1);
   await using m = await create(p, "jit");

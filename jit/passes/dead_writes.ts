@@ -2,7 +2,7 @@
 // be left, and before anything that may trap.
 
 import type { Statement } from "../../isa/ir.ts";
-import { type Block, type RegisterSet, statementReads } from "../region.ts";
+import { type Block, hasCalls, type RegisterSet, statementReads } from "../region.ts";
 
 const ALL: RegisterSet = -1;
 
@@ -38,7 +38,7 @@ export function removeDeadWrites(blocks: readonly Block[]): number {
       }
       for (const s of kept) if (s.kind === "setX") seen &= ~(1 << s.register);
       for (const s of kept) seen |= statementReads(s);
-      if (sees) seen = ALL;
+      if (sees || hasCalls(i)) seen = ALL;
     }
     seenBefore.set(block, seen);
   }
