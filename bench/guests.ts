@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { OptionError } from "../machine/errors.ts";
-import { parseCpu } from "../machine/options.ts";
+import { parseCpu } from "../machine/cpu.ts";
 
 /** Folder of the guests' sources and ELFs. */
 export const GUESTS: string = fileURLToPath(new URL("guests/", import.meta.url));

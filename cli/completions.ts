@@ -3,7 +3,7 @@
 import { ACCELERATORS, COMPILER_SETTINGS } from "../machine/accelerator.ts";
 import { DEVICE_MODELS, LOADER_PROPERTIES } from "../machine/device_models.ts";
 import { BOARDS } from "../machine/machine.ts";
-import { CPU_MODELS, CPU_PROPERTIES } from "../machine/options.ts";
+import { CPU_MODELS, CPU_PROPERTIES } from "../machine/cpu.ts";
 import { type CommandOption, OPTIONS } from "./options.ts";
 import { LOG_ITEMS, type Shell, SHELLS } from "./settings.ts";
 

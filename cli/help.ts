@@ -100,9 +100,9 @@ export async function listingText(listing: Listing, model = ""): Promise<string>
         lines("Properties of jit (what they are if not given):", properties);
     }
     case "cpus": {
-      const { CPU_MODELS, CPU_PROPERTIES } = await import("../machine/options.ts");
+      const { CPU_MODELS, CPU_PROPERTIES } = await import("../machine/cpu.ts");
       const names = CPU_PROPERTIES.join(" ").replace(/(.{1,76})(?: |$)/g, "  $1\n");
-      return `${lines("CPUs:", CPU_MODELS)}Extensions, each =on or =off (all are on):\n${names}`;
+      return `${lines("CPUs:", CPU_MODELS)}Extensions, each =on or =off (most are on):\n${names}`;
     }
     default:
       return (await import("./completions.ts")).completions(listing.replace("completions for ", "") as Shell);

@@ -82,7 +82,7 @@ export const OPTIONS: readonly CommandOption[] = [
     names: ["cpu"],
     argument: "MODEL[,EXT=on|off]",
     group: "Machine",
-    help: "rv32 or rv64, as the program is if not given; help lists extensions",
+    help: "rv32, rv64 or others, as the program is if not given; help lists them",
     apply(settings, value) {
       if (value === "help" || value === "?") settings.listing = "cpus";
       settings.machine.cpu = value;

@@ -2,7 +2,7 @@
 // Numbers and names come from isa/csr_names.ts; this table says what exists (privileged manual, chapter "Machine-Level ISA").
 
 import { CSR_NUMBERS } from "../isa/csr_names.ts";
-import type { Extension } from "../isa/extensions.ts";
+import { type Extension, hasFloatsInX } from "../isa/extensions.ts";
 import type { Xlen } from "../isa/instruction.ts";
 import { HIGH } from "../isa/pair.ts";
 import { floatCsrs, isStateDirty } from "./float_unit.ts";
@@ -147,7 +147,10 @@ function shadow(name: string, of: CsrEntry, bit: number): [string, CsrEntry] {
 /** misa: MXL and a letter for each single-letter extension and supervisor mode, with U for user mode. Hardwired, as WARL allows. */
 function misa(hart: Hart): number {
   let letters = 1 << 20;
-  for (const name of hart.extensions) if (name.length === 1) letters |= 1 << (name.charCodeAt(0) - 65);
+  const instead = hart.extensions.has("E") ? "I" : "";
+  for (const name of hart.extensions) {
+    if (name.length === 1 && name !== instead) letters |= 1 << (name.charCodeAt(0) - 65);
+  }
   if (["Zba", "Zbb", "Zbs"].every((name) => hart.extensions.has(name as Extension))) letters |= 1 << 1;
   return letters;
 }
@@ -293,7 +296,8 @@ function machineLevel(xlen: Xlen, extensions: ReadonlySet<Extension>): [string, 
   if (xlen === 32) {
     entries.push(upper("mstatush", "mstatus", 0), upper("menvcfgh", "menvcfg", environment, environmentChanged));
   }
-  if (extensions.has("F")) entries.push(...floatCsrs());
+  const inX = hasFloatsInX(extensions);
+  if (extensions.has("F") || inX) entries.push(...floatCsrs(inX));
   if (extensions.has("Zicntr")) {
     entries.push(
       shadow("cycle", cycle[0]![1], 0),

@@ -2,6 +2,7 @@
 // (unprivileged manual, chapter "F"; privileged manual, "Extension Context Status in mstatus Register").
 
 import { give, HIGH, unsigned64 } from "../isa/pair.ts";
+import { hasFloatsInX } from "../isa/extensions.ts";
 import { CSR_NUMBERS } from "../isa/csr_names.ts";
 import { REMAINING, SITE_DIRTY, SITE_PC } from "./counter.ts";
 import type { CsrEntry } from "./csr.ts";
@@ -33,10 +34,13 @@ export class FloatUnit {
   readonly #hart: Hart;
   readonly #csrs: Int32Array;
   readonly #flags: Flags = { bits: 0 };
+  /** Operands are integer registers (Zfinx): mstatus.FS is 0, and has no part in anything. */
+  readonly #inX: boolean;
 
   constructor(hart: Hart) {
     this.#hart = hart;
     this.#csrs = hart.csrs;
+    this.#inX = hasFloatsInX(hart.extensions);
   }
 
   /** UNKNOWN_STATE, DIRTY_STATE or READY_STATE. */
@@ -53,7 +57,7 @@ export class FloatUnit {
 
   /** Traps as an illegal instruction where mstatus.FS is Off. */
   floatEnabled(): void {
-    if ((this.#csrs[MSTATUS_WORD]! & MSTATUS.FS) === 0) raise(CAUSE.illegalInstruction, 0, 0);
+    if ((this.#csrs[MSTATUS_WORD]! & MSTATUS.FS) === 0 && !this.#inX) raise(CAUSE.illegalInstruction, 0, 0);
   }
 
   /**
@@ -129,7 +133,7 @@ export class FloatUnit {
     const before = this.#csrs[FCSR_WORD]!;
     if ((before | flags) === before) return;
     this.#csrs[FCSR_WORD] = before | flags;
-    this.markDirty();
+    if (!this.#inX) this.markDirty();
   }
 }
 
@@ -139,8 +143,8 @@ export function isStateDirty(mstatus: number): boolean {
   return (mstatus & FS) === FS || (mstatus & VS) === VS || (mstatus & XS) === XS;
 }
 
-/** A part of fcsr as a register of its own. Illegal to access where FS is Off; a write makes it Dirty. */
-function part(name: string, mask: number, shift: number): [string, CsrEntry] {
+/** A part of fcsr as a register of its own. Illegal to access where FS is Off; a write makes it Dirty: not so with `inX`. */
+function part(name: string, mask: number, shift: number, inX: boolean): [string, CsrEntry] {
   return [name, {
     read: (hart) => {
       HIGH[0] = 0;
@@ -148,13 +152,13 @@ function part(name: string, mask: number, shift: number): [string, CsrEntry] {
     },
     write: (hart, low) => {
       hart.csrs[FCSR_WORD] = hart.csrs[FCSR_WORD]! & ~mask | low << shift & mask;
-      hart.csrs[MSTATUS_WORD]! |= MSTATUS.FS;
+      if (!inX) hart.csrs[MSTATUS_WORD]! |= MSTATUS.FS;
     },
-    allowed: (hart) => (hart.csrs[MSTATUS_WORD]! & MSTATUS.FS) !== 0,
+    allowed: (hart) => inX || (hart.csrs[MSTATUS_WORD]! & MSTATUS.FS) !== 0,
   }];
 }
 
-/** fflags, frm and fcsr. */
-export function floatCsrs(): [string, CsrEntry][] {
-  return [part("fflags", FFLAGS, 0), part("frm", FRM, FRM_SHIFT), part("fcsr", FRM | FFLAGS, 0)];
+/** fflags, frm and fcsr; `inX`: of a hart whose floating-point operands are integer registers. */
+export function floatCsrs(inX: boolean): [string, CsrEntry][] {
+  return [part("fflags", FFLAGS, 0, inX), part("frm", FRM, FRM_SHIFT, inX), part("fcsr", FRM | FFLAGS, 0, inX)];
 }

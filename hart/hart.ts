@@ -106,6 +106,8 @@ export interface HartOptions {
   readonly memory: PhysicalMemory;
   /** Whether it has physical memory protection; true where absent. */
   readonly pmp?: boolean;
+  /** Bits of the largest virtual addresses, 0 for none; all there can be where absent. */
+  readonly addressBits?: number;
 }
 
 /** A hart. Wide values are pairs of int32: fields `…Low` and `…High`. */
@@ -174,6 +176,8 @@ export class Hart {
   /** Physical memory protection. */
   readonly pmp: Pmp = new Pmp();
   readonly hasPmp: boolean;
+  /** Bits of the largest virtual addresses: 32 on RV32, 39, 48 or 57 on RV64; 0 if addresses are never translated. */
+  readonly addressBits: number;
   readonly translation: Translation;
   readonly triggers: Triggers;
   /**
@@ -233,6 +237,7 @@ export class Hart {
     this.mcycle = new HardwareCounter(() => this.count.cycles());
     this.minstret = new HardwareCounter(() => this.executed - this.trapped);
     this.hasPmp = options.pmp ?? true;
+    this.addressBits = this.extensions.has("S") ? options.addressBits ?? (this.xlen === 32 ? 32 : 57) : 0;
     this.csrTable = csrEntries(this.xlen, this.extensions, [
       ...supervisorLevel(this.extensions),
       ...(this.hasPmp ? pmpEntries(this.xlen) : []),

@@ -69,7 +69,7 @@ function satp(): [string, CsrEntry] {
     ...entry,
     write: (hart, low, high) => {
       const mode = hart.xlen === 32 ? low >>> 31 : high >>> 28;
-      if (!isTranslationMode(hart.xlen, mode)) return;
+      if (!isTranslationMode(hart.xlen, mode, hart.addressBits)) return;
       if (hart.csrs[at] === low && hart.csrs[at + 1] === high) return;
       entry.write(hart, low, high);
       hart.translationChanged();

@@ -18,9 +18,10 @@ const PTE_RESERVED_HIGH = 0x7f << 22, PBMT_SHIFT = 29, PTE_N = 1 << 31;
 /** Depth of the page table by satp.MODE on RV64 (Sv39, Sv48, Sv57). */
 const LEVELS: Readonly<Record<number, number>> = { 8: 3, 9: 4, 10: 5 };
 
-/** Whether satp.MODE has a meaning. */
-export function isTranslationMode(xlen: 32 | 64, mode: number): boolean {
-  return mode === 0 || (xlen === 32 ? mode === 1 : mode in LEVELS);
+/** Whether satp.MODE has a meaning where virtual addresses have at most some bits. */
+export function isTranslationMode(xlen: 32 | 64, mode: number, addressBits: number): boolean {
+  if (mode === 0) return true;
+  return xlen === 32 ? mode === 1 && addressBits === 32 : mode in LEVELS && 12 + 9 * LEVELS[mode]! <= addressBits;
 }
 
 /** What an access is for: which exceptions it raises. */

@@ -1,6 +1,8 @@
 // From instruction bits to a table entry and its operands.
 
-import type { Extension } from "./extensions.ts";
+import { type Extension, hasFloatsInX } from "./extensions.ts";
+import { pairsAreEven } from "./float.ts";
+import { floatOperands } from "./float_operands.ts";
 import type { Xlen } from "./instruction.ts";
 import type { Operands } from "./ir.ts";
 import { type Instruction, instructionNamed, INSTRUCTIONS } from "./table.ts";
@@ -33,6 +35,8 @@ export class Decoder {
   readonly xlen: Xlen;
   /** Whether instructions may lie on any halfword (IALIGN = 16). */
   readonly compressed: boolean;
+  /** Whether floating-point operands are integer registers (Zfinx). */
+  readonly floatsInX: boolean;
   /** The extensions whose instructions exist. */
   readonly extensions: ReadonlySet<Extension>;
   /** The instructions that exist here, by bits 6:2 (32-bit) or by quadrant and funct3 (16-bit). */
@@ -44,11 +48,12 @@ export class Decoder {
   constructor(xlen: Xlen, extensions: ReadonlySet<Extension>) {
     this.xlen = xlen;
     this.compressed = extensions.has("Zca");
+    this.floatsInX = hasFloatsInX(extensions);
     this.extensions = new Set(extensions);
     for (const instruction of INSTRUCTIONS) {
       if (instruction.xlen !== undefined && instruction.xlen !== xlen) continue;
       if (!instruction.extensions.some((name) => extensions.has(name))) continue;
-      if (instruction.requires !== undefined && !extensions.has(instruction.requires)) continue;
+      if (instruction.requires?.some((name) => extensions.has(name)) === false) continue;
       const { length, mask, match } = instruction.encoding;
       if (length === 4) this.#words[(match >>> 2) & 31]!.push(instruction);
       else {
@@ -81,16 +86,33 @@ export class Decoder {
       if (((bits & mask) >>> 0) !== match) continue;
       const operands = encoded.encoding.operands(bits);
       if (encoded.valid !== undefined && !encoded.valid(operands, this.xlen)) continue;
-      if (encoded.expand === undefined) return { instruction: encoded, operands, length, word: bits, encoded };
-      const base = encoded.expand(operands, this.xlen);
-      return {
-        instruction: instructionNamed(base.name, this.xlen),
-        operands: { rd: 0, rs1: 0, rs2: 0, rs3: 0, imm: 0, ...base.operands },
-        length,
-        word: bits,
-        encoded,
-      };
+      if (this.floatsInX && this.xlen === 32 && !pairsAreEven(encoded, operands)) continue;
+      const decoded = this.#expanded(encoded, operands, length, bits);
+      if (this.extensions.has("E") && !hasLowRegisters(decoded, this.xlen)) continue;
+      return decoded;
     }
     return null;
   }
+
+  #expanded(encoded: Instruction, operands: Operands, length: 2 | 4, word: number): Decoded {
+    if (encoded.expand === undefined) return { instruction: encoded, operands, length, word, encoded };
+    const base = encoded.expand(operands, this.xlen);
+    return {
+      instruction: instructionNamed(base.name, this.xlen),
+      operands: { rd: 0, rs1: 0, rs2: 0, rs3: 0, imm: 0, ...base.operands },
+      length,
+      word,
+      encoded,
+    };
+  }
+}
+
+/** Whether all integer registers that an instruction names are among the 16 of RV32E and RV64E. */
+function hasLowRegisters({ instruction, operands }: Decoded, xlen: Xlen): boolean {
+  const { pattern, format } = instruction, isFloat = floatOperands(instruction, xlen);
+  return ([["d", "rd"], ["s", "rs1"], ["t", "rs2"], ["r", "rs3"]] as const).every(([letter, field]) => {
+    // The source of CSRRWI and its like is a number.
+    if (!pattern.includes(letter) || isFloat[field] || (field === "rs1" && format === "csri")) return true;
+    return operands[field] < 16;
+  });
 }

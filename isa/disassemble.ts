@@ -137,7 +137,7 @@ function hexadecimalFloat(value: number): string {
   return `${value < 0 ? "-" : ""}0x${digits}p${exponent < 0 ? "" : "+"}${exponent}`;
 }
 
-function operandText(token: string, i: Operands, target: () => string): string {
+function operandText(token: string, i: Operands, target: () => string, floatsInX: boolean): string {
   switch (token) {
     case "imm":
       return String(i.imm);
@@ -166,7 +166,7 @@ function operandText(token: string, i: Operands, target: () => string): string {
     case "rs2":
       return ABI_NAMES[i[token]]!;
     default: // fd, fs1, fs2, fs3
-      return FLOAT_ABI_NAMES[i[`r${token.slice(1)}` as "rd" | "rs1" | "rs2" | "rs3"]]!;
+      return (floatsInX ? ABI_NAMES : FLOAT_ABI_NAMES)[i[`r${token.slice(1)}` as "rd" | "rs1" | "rs2" | "rs3"]]!;
   }
 }
 
@@ -204,5 +204,8 @@ export function disassemble(
   const unrounded = operands.imm === 7 || (operands.imm === 0 && EXACT_CONVERSIONS.has(shown.name));
   const form = unrounded ? whole.replace(/,rm$/, "") : whole;
   if (form === "") return { text: mnemonic, length };
-  return { text: `${mnemonic}\t${form.replace(/\w+/g, (token) => operandText(token, operands, target))}`, length };
+  return {
+    text: `${mnemonic}\t${form.replace(/\w+/g, (token) => operandText(token, operands, target, decoder.floatsInX))}`,
+    length,
+  };
 }

@@ -2,24 +2,28 @@
 
 /** Extensions that can be named; single letters are the manual's, lower-case names follow the unprivileged manual. */
 export const EXTENSIONS = [
-  ..."I M A F D C S".split(" "),
+  ..."I E M A F D C S".split(" "),
   ..."Zicsr Zifencei Zicntr Zihpm Zihintpause Zihintntl Zimop Zcmop Zicond".split(" "),
   ..."Zicbom Zicbop Zicboz".split(" "),
   ..."Zmmul Zalrsc Zaamo Zabha Zacas Zawrs Zca Zcb Zba Zbb Zbc Zbs Zbkb Zbkc Zbkx".split(" "),
   ..."Zknd Zkne Zknh Zkr Zksed Zksh Zkt".split(" "),
-  ..."Zfh Zfhmin Zfa Zcf Zcd".split(" "),
+  ..."Zfh Zfhmin Zfa Zcf Zcd Zfinx Zdinx Zhinx Zhinxmin".split(" "),
+  // What names nothing to switch, but how a hart does what others leave open (profiles manual, "Extensions Introduced …").
+  ..."Zic64b Ziccamoa Ziccif Zicclsm Ziccrse Za64rs Ssccptr Sscounterenw Sstvala Sstvecd Svvptc".split(" "),
   ..."Sdtrig Sstc Svade Svadu Svinval Svnapot Svpbmt Smepmp".split(" "),
 ] as const as readonly Extension[];
 
 /** Name of an extension. */
 export type Extension =
-  | ("I" | "M" | "A" | "F" | "D" | "C" | "S")
+  | ("I" | "E" | "M" | "A" | "F" | "D" | "C" | "S")
   | ("Zicsr" | "Zifencei" | "Zicntr" | "Zihpm" | "Zihintpause" | "Zihintntl" | "Zimop" | "Zcmop" | "Zicond")
   | ("Zicbom" | "Zicbop" | "Zicboz" | "Zmmul")
   | ("Zalrsc" | "Zaamo" | "Zabha" | "Zacas" | "Zawrs" | "Zca" | "Zcb")
   | ("Zba" | "Zbb" | "Zbc" | "Zbs" | "Zbkb" | "Zbkc" | "Zbkx")
   | ("Zknd" | "Zkne" | "Zknh" | "Zkr" | "Zksed" | "Zksh" | "Zkt")
-  | ("Zfh" | "Zfhmin" | "Zfa" | "Zcf" | "Zcd")
+  | ("Zfh" | "Zfhmin" | "Zfa" | "Zcf" | "Zcd" | "Zfinx" | "Zdinx" | "Zhinx" | "Zhinxmin")
+  | ("Zic64b" | "Ziccamoa" | "Ziccif" | "Zicclsm" | "Ziccrse" | "Za64rs")
+  | ("Ssccptr" | "Sscounterenw" | "Sstvala" | "Sstvecd" | "Svvptc")
   | ("Sdtrig" | "Sstc" | "Svade" | "Svadu" | "Svinval" | "Svnapot" | "Svpbmt" | "Smepmp");
 
 /** What an extension brings with it. */
@@ -31,17 +35,29 @@ const IMPLIES: Partial<Record<Extension, readonly Extension[]>> = {
   Zfh: ["Zfhmin"],
   Zfhmin: ["F"],
   Zfa: ["F"],
+  Zfinx: ["Zicsr"],
+  Zdinx: ["Zfinx"],
+  Zhinx: ["Zhinxmin"],
+  Zhinxmin: ["Zfinx"],
   Zcf: ["Zca", "F"],
   Zcd: ["Zca", "D"],
   Zcb: ["Zca"],
   Zcmop: ["Zca"],
   Zabha: ["Zaamo"],
+  Ziccamoa: ["Zaamo"],
+  Ziccrse: ["Zalrsc"],
+  Za64rs: ["Zalrsc"],
   Zacas: ["Zaamo"],
   Zkr: ["Zicsr"],
   Zicntr: ["Zicsr"],
   Zihpm: ["Zicsr"],
   Sdtrig: ["Zicsr"],
   Sstc: ["S"],
+  Ssccptr: ["S"],
+  Sscounterenw: ["S"],
+  Sstvala: ["S"],
+  Sstvecd: ["S"],
+  Svvptc: ["S"],
   Svade: ["S"],
   Svadu: ["S"],
   Svinval: ["S"],
@@ -59,6 +75,11 @@ export function withImplied(extensions: Iterable<Extension>): Set<Extension> {
   };
   for (const name of extensions) add(name);
   return all;
+}
+
+/** Whether floating-point operands are integer registers. */
+export function hasFloatsInX(extensions: ReadonlySet<Extension>): boolean {
+  return extensions.has("Zfinx") && !extensions.has("F");
 }
 
 /** Extensions that are a part of a single letter. Where that is present, they are left out of the string. */
@@ -91,7 +112,8 @@ function category(name: string): number {
  * The ISA naming string (unprivileged manual, "ISA Extension Naming Conventions"), e.g. `rv32imac_zicsr_zba`.
  */
 export function isaString(xlen: 32 | 64, extensions: ReadonlySet<Extension>): string {
-  const letters = ["I", "M", "A", "F", "D", "C"].filter((letter) => extensions.has(letter as Extension));
+  const base = extensions.has("E") ? "E" : "I";
+  const letters = [base, ...["M", "A", "F", "D", "C"].filter((letter) => extensions.has(letter as Extension))];
   const others = [...extensions].filter((name) => {
     const whole = PART_OF[name];
     return name.length > 1 && !(whole !== undefined && extensions.has(whole));

@@ -1,5 +1,8 @@
 // What the definitions of F, D, Zfh and Zfa share: the formats, NaN boxing in IR, the numbered operations that the hart
 // does for them, and the shapes of instruction that exist once per format.
+//
+// Zfinx, Zdinx, Zhinx and Zhinxmin have the same instructions on integer registers, where nothing is boxed (chapter "Zfinx"):
+// values are boxed on the way to an operation, and results sign-extended. On RV32 a double is in a pair of registers.
 
 import type { Extension } from "./extensions.ts";
 import type { Definition, Format, Xlen } from "./instruction.ts";
@@ -33,7 +36,16 @@ export const H: FloatFormat = {
   S: FloatFormat = { suffix: "s", width: 32, fmt: "00", funct3: "010", memory: "i32", extension: "F" },
   D: FloatFormat = { suffix: "d", width: 64, fmt: "01", funct3: "011", memory: "i64", extension: "D" };
 
-const SUFFIXES = ["h", "s", "d"];
+const FORMATS: Readonly<Record<string, FloatFormat>> = { h: H, s: S, d: D };
+const SUFFIXES = Object.keys(FORMATS);
+
+/** What brings an extension's instructions on integer registers. */
+const ON_INTEGER_REGISTERS: Partial<Record<Extension, Extension>> = {
+  F: "Zfinx",
+  D: "Zdinx",
+  Zfh: "Zhinx",
+  Zfhmin: "Zhinxmin",
+};
 const INTEGERS = [
   { suffix: "w", rs2: "00000", narrow: true },
   { suffix: "wu", rs2: "00001", narrow: true },
@@ -67,9 +79,34 @@ export function floatOperationNumber(name: string): number {
 
 // Values.
 
+/** A register, or on RV32 with Zdinx the pair that begins with it, as an i64. */
+function whole(b: Builder, register: number): Value {
+  if (!b.floatsInX) return b.f(register);
+  if (b.xlen === 64) return b.x(register);
+  return b.or(b.zeroExtend64(b.x(register)), b.shl(b.zeroExtend64(b.xAfter(register)), b.i32(32)));
+}
+
 /** A format's bits in a register, without looking at the box: an i32 (upper half unspecified for H), an i64 for D. */
 export function rawBits(b: Builder, format: FloatFormat, register: number): Value {
-  return format === D ? b.f(register) : b.wrap(b.f(register));
+  if (format === D) return whole(b, register);
+  return b.floatsInX ? b.w(register) : b.wrap(b.f(register));
+}
+
+/** An operand of a numbered operation: NaN-boxed where its format is narrower than 64 bits. */
+function operand(b: Builder, format: FloatFormat, register: number): Value {
+  if (format === D || !b.floatsInX) return whole(b, register);
+  return boxed(b, format, format === H ? b.zeroExtend16(b.w(register)) : b.w(register));
+}
+
+/** Sets a register to a NaN-boxed i64, which only f registers hold as it is. */
+function setFloat(b: Builder, format: FloatFormat, register: number, value: Value): void {
+  if (!b.floatsInX) return b.setF(register, value);
+  if (format === D) {
+    if (b.xlen === 64) return b.setX(register, value);
+    const both = b.let(value);
+    b.setXAfter(register, b.wrap(b.shrUnsigned(both, b.i32(32))));
+    b.setX(register, b.wrap(both));
+  } else b.setX(register, format === H ? b.signExtend16(b.wrap(value)) : b.wrap(value));
 }
 
 /**
@@ -77,9 +114,9 @@ export function rawBits(b: Builder, format: FloatFormat, register: number): Valu
  * section "NaN Boxing of Narrower Values"): an i32, sign-extended for H, an i64 for D.
  */
 function unboxed(b: Builder, format: FloatFormat, register: number): Value {
-  if (format === D) return b.f(register);
-  const whole = b.f(register), bits = b.wrap(whole);
-  const isBoxed = b.eq(b.shrSigned(whole, b.i32(format.width)), b.i64(-1, -1));
+  if (format === D || b.floatsInX) return rawBits(b, format, register);
+  const all = b.f(register), bits = b.wrap(all);
+  const isBoxed = b.eq(b.shrSigned(all, b.i32(format.width)), b.i64(-1, -1));
   return format === H
     ? b.select(isBoxed, b.signExtend16(bits), b.i32(0x7e00))
     : b.select(isBoxed, bits, b.i32(0x7fc0_0000));
@@ -107,7 +144,30 @@ function validMode(i: Operands): boolean {
   return i.imm !== 5 && i.imm !== 6;
 }
 
-/** An instruction that needs floating point to be on. Its rounding mode, where it has one, is the immediate. */
+/** Register operands of each assembly format that are floating-point. */
+const FLOAT_FIELDS: Partial<Record<Format, readonly ("rd" | "rs1" | "rs2" | "rs3")[]>> = {
+  R4: ["rd", "rs1", "rs2", "rs3"],
+  fR: ["rd", "rs1", "rs2"],
+  fR1: ["rd", "rs1"],
+  fsign: ["rd", "rs1", "rs2"],
+  fcmp: ["rs1", "rs2"],
+  fcvtx: ["rs1"],
+  fcvtf: ["rd"],
+  fmvx: ["rs1"],
+};
+
+/** Whether no odd register would begin the pair that is a double with Zdinx on RV32. */
+export function pairsAreEven({ name, format }: Pick<Definition, "name" | "format">, i: Operands): boolean {
+  const parts = name.split("."), result = parts[1], source = parts.at(-1);
+  return (FLOAT_FIELDS[format] ?? []).every((field) => {
+    return (field === "rd" ? result : source) !== "d" || (i[field] & 1) === 0;
+  });
+}
+
+/**
+ * An instruction that needs floating point to be on, and exists on integer registers, too, unless `more` names the extensions. Its
+ * rounding mode, where it has one, is the immediate.
+ */
 export function define(
   name: string,
   extension: Extension,
@@ -116,23 +176,31 @@ export function define(
   semantics: (b: Builder, i: Operands) => void,
   more: More = {},
 ): Definition {
+  const hasMode = ["R4", "fR", "fR1", "fcvtx", "fcvtf"].includes(format), inX = ON_INTEGER_REGISTERS[extension];
   return {
     name,
-    extensions: [extension],
+    extensions: inX === undefined ? [extension] : [extension, inX],
     format,
     pattern,
-    ...(["R4", "fR", "fR1", "fcvtx", "fcvtf"].includes(format) ? { valid: validMode } : {}),
+    ...(hasMode ? { valid: validMode } : {}),
     semantics: (b, i) => {
-      b.call("floatEnabled", null);
+      // On integer registers it is always on.
+      if (!b.floatsInX) b.call("floatEnabled", null);
       semantics(b, i);
     },
     ...more,
   };
 }
 
-/** Registers that a floating-point operation reads, in the order of its operands. */
-function sources(b: Builder, i: Operands, count: number): Value[] {
-  return [i.rs1, i.rs2, i.rs3].slice(0, count).map((register) => b.f(register));
+/** Registers that a floating-point operation reads, in the order of its operands. Their format ends its name. */
+function sources(b: Builder, i: Operands, name: string, count: number): Value[] {
+  const format = FORMATS[name.split(".").at(-1)!]!;
+  return [i.rs1, i.rs2, i.rs3].slice(0, count).map((register) => operand(b, format, register));
+}
+
+/** The format that comes first in a name: that of the result. */
+function resultFormat(name: string): FloatFormat {
+  return FORMATS[name.split(".")[1]!]!;
 }
 
 /** Rounded operation on `count` f registers into an f register. `pattern` begins with bits 31:20 or less. */
@@ -144,7 +212,7 @@ export function rounded(
   more: More = {},
 ): Definition {
   return define(name, extension, count === 3 ? "R4" : count === 2 ? "fR" : "fR1", pattern, (b, i) => {
-    b.setF(i.rd, float(b, name, b.imm32(i), ...sources(b, i, count)));
+    setFloat(b, resultFormat(name), i.rd, float(b, name, b.imm32(i), ...sources(b, i, name, count)));
   }, more);
 }
 
@@ -157,7 +225,7 @@ export function choice(
   more: More = {},
 ): Definition {
   return define(name, extension, "fsign", `00101${format.fmt}tttttsssss${funct3}ddddd1010011`, (b, i) => {
-    b.setF(i.rd, float(b, name, b.i32(0), ...sources(b, i, 2)));
+    setFloat(b, format, i.rd, float(b, name, b.i32(0), ...sources(b, i, name, 2)));
   }, more);
 }
 
@@ -170,7 +238,7 @@ export function comparison(
   more: More = {},
 ): Definition {
   return define(name, extension, "fcmp", `10100${format.fmt}tttttsssss${funct3}ddddd1010011`, (b, i) => {
-    b.setX(i.rd, b.wrap(float(b, name, b.i32(0), ...sources(b, i, 2))));
+    b.setX(i.rd, b.wrap(float(b, name, b.i32(0), ...sources(b, i, name, 2))));
   }, more);
 }
 
@@ -199,7 +267,11 @@ function signInjection(
     // The sign bit to inject, which FSGNJX takes from both, then all else from the first operand.
     const sign = b.and(f(b, c, a), mask);
     const rest = b.and(a, x === D ? b.i64(-1, 0x7fff_ffff) : b.i32(x === H ? 0x7fff : 0x7fff_ffff));
-    b.setF(i.rd, boxed(b, x, b.or(rest, sign)));
+    const result = b.or(rest, sign);
+    if (!b.floatsInX) b.setF(i.rd, boxed(b, x, result));
+    else if (x === D) setFloat(b, x, i.rd, result);
+    // Sign-extended as it is: so is `unboxed`, and the sign of a half may be above.
+    else b.setX(i.rd, x === H ? b.signExtend16(result) : result);
   });
 }
 
@@ -209,17 +281,17 @@ export function memory(x: FloatFormat, extension: Extension): Definition[] {
   return [
     define(`fl${letter}`, extension, "fload", `iiiiiiiiiiiisssss${x.funct3}ddddd0000111`, (b, i) => {
       b.setF(i.rd, boxed(b, x, b.load(x.memory, b.address(i))));
-    }, { immediate: "-11:0" }),
+    }, { extensions: [extension], immediate: "-11:0" }),
     define(`fs${letter}`, extension, "fstore", `iiiiiiitttttsssss${x.funct3}iiiii0100111`, (b, i) => {
       b.store(x.memory, b.address(i), rawBits(b, x, i.rs2));
-    }, { immediate: "-11:5|4:0" }),
+    }, { extensions: [extension], immediate: "-11:5|4:0" }),
   ];
 }
 
 /** Moves of bits between x and f registers, FMV.X.fmt and FMV.fmt.X, which know nothing of boxes on the way to x. */
 export function moves(x: FloatFormat, extension: Extension): Definition[] {
   const letter = { h: "h", s: "w", d: "d" }[x.suffix];
-  const only = x === D ? { xlen: 64 as Xlen } : {};
+  const only = { extensions: [extension], ...(x === D ? { xlen: 64 as Xlen } : {}) };
   return [
     define(`fmv.x.${letter}`, extension, "fmvx", `11100${x.fmt}00000sssss000ddddd1010011`, (b, i) => {
       const bits = rawBits(b, x, i.rs1);
@@ -253,19 +325,19 @@ export function computational(x: FloatFormat): Definition[] {
     comparison(named("flt"), extension, x, "001"),
     comparison(named("feq"), extension, x, "010"),
     define(named("fclass"), extension, "fmvx", `11100${fmt}00000sssss001ddddd1010011`, (b, i) => {
-      b.setX(i.rd, b.wrap(float(b, named("fclass"), b.i32(0), b.f(i.rs1))));
+      b.setX(i.rd, b.wrap(float(b, named("fclass"), b.i32(0), operand(b, x, i.rs1))));
     }),
     ...INTEGERS.flatMap(({ suffix: integer, rs2, narrow }): Definition[] => {
       const only = narrow ? {} : { xlen: 64 as Xlen };
       const to = `fcvt.${integer}.${suffix}`, from = `fcvt.${suffix}.${integer}`;
       return [
         define(to, extension, "fcvtx", `11000${fmt}${rs2}sssssiiiddddd1010011`, (b, i) => {
-          const result = float(b, to, b.imm32(i), b.f(i.rs1));
+          const result = float(b, to, b.imm32(i), operand(b, x, i.rs1));
           b.setX(i.rd, narrow ? b.wrap(result) : result);
         }, only),
         define(from, extension, "fcvtf", `11010${fmt}${rs2}sssssiiiddddd1010011`, (b, i) => {
           const source = narrow ? b.signExtend64(b.w(i.rs1)) : b.x(i.rs1);
-          b.setF(i.rd, float(b, from, b.imm32(i), source));
+          setFloat(b, x, i.rd, float(b, from, b.imm32(i), source));
         }, only),
       ];
     }),

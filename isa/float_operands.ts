@@ -28,9 +28,9 @@ function values(s: Statement): readonly Value[] {
   }
 }
 
-/** The operands of an instruction that are f registers. */
-export function floatOperands({ semantics }: Definition, xlen: Xlen): FloatOperands {
-  const builder = new Builder(xlen, true), found = new Set<number>();
+/** The operands of an instruction that are f registers; with `floatsInX` (Zfinx) none are. */
+export function floatOperands({ semantics }: Definition, xlen: Xlen, floatsInX = false): FloatOperands {
+  const builder = new Builder(xlen, true, floatsInX), found = new Set<number>();
   semantics?.(builder, FIELDS);
   const visit = (v: Value | null) => {
     if (v === null) return;

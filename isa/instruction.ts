@@ -58,8 +58,8 @@ export interface Definition {
   readonly name: string;
   /** Extensions of which any one brings this instruction. */
   readonly extensions: readonly Extension[];
-  /** Extension that must be there besides, such as that of the instruction which a compressed one stands for. */
-  readonly requires?: Extension;
+  /** Extensions of which one must be there besides, such as that of the instruction which a compressed one stands for. */
+  readonly requires?: readonly Extension[];
   /** The only register width that has it; both where absent. */
   readonly xlen?: Xlen;
   /** Shape of its assembly text. */

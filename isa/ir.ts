@@ -213,6 +213,8 @@ export interface Operands {
 
 /** Numbers that stand for operands which are not known yet: `x(FIELD_RS1)` is "the register that field rs1 names". */
 export const FIELD_RD = 64, FIELD_RS1 = 65, FIELD_RS2 = 66, FIELD_RS3 = 67, FIELD_IMM = 68;
+/** Added to them: the register that follows the one that the field names. */
+export const FIELD_AFTER = 128;
 
 /** Operands of an instruction that is not known yet. */
 export const FIELDS: Readonly<Operands> = {
@@ -233,10 +235,13 @@ export class Builder {
   statements: Statement[] = [];
   /** Whether operands are fields of a decoded instruction rather than numbers. */
   readonly symbolic: boolean;
+  /** Whether floating-point operands are integer registers (Zfinx). */
+  readonly floatsInX: boolean;
   #temps = 0;
 
-  constructor(xlen: 32 | 64, symbolic: boolean) {
+  constructor(xlen: 32 | 64, symbolic: boolean, floatsInX = false) {
     this.xlen = xlen;
+    this.floatsInX = floatsInX;
     this.word = xlen === 64 ? "i64" : "i32";
     this.symbolic = symbolic;
   }
@@ -267,6 +272,11 @@ export class Builder {
   x(register: number): Value {
     if (register === 0) return this.int(0);
     return new Value("x", this.word, null, null, null, register);
+  }
+  /** The second register of a pair; a pair that begins with x0 is 0. */
+  xAfter(register: number): Value {
+    if (register < FIELD_RD) return register === 0 ? this.int(0) : this.x(register + 1);
+    return this.select(this.nonZero(register), this.x(register + FIELD_AFTER), this.int(0));
   }
   /** Low 32 bits of an integer register. */
   w(register: number): Value {
@@ -448,6 +458,10 @@ export class Builder {
     if (register === 0) return;
     const whole = this.signExtend(value);
     this.#push({ kind: "setX", register, value: whole }, whole);
+  }
+  /** Sets the second register of a pair, before the first is set. One that begins with x0 is not written. */
+  setXAfter(register: number, value: Value): void {
+    if (register !== 0) this.setX(register < FIELD_RD ? register + 1 : register + FIELD_AFTER, value);
   }
   /** Sets a floating-point register to 64 bits (i64). */
   setF(register: number, value: Value): void {

@@ -7,7 +7,7 @@
 // Constants are decimal (signed); register operands are `x5` and `f5`, or the field's name where the instruction is not
 // known (`rs1`); `pc` and `next` are the addresses of the instruction and of the one that follows.
 
-import { FIELD_IMM, FIELD_RD, FIELD_RS1, FIELD_RS2, FIELD_RS3, type Statement, type Value } from "./ir.ts";
+import { FIELD_AFTER, FIELD_IMM, FIELD_RD, FIELD_RS1, FIELD_RS2, FIELD_RS3, type Statement, type Value } from "./ir.ts";
 
 const FIELD_NAMES: Readonly<Record<number, string>> = {
   [FIELD_RD]: "rd",
@@ -18,6 +18,7 @@ const FIELD_NAMES: Readonly<Record<number, string>> = {
 };
 
 function register(letter: "x" | "f", number: number): string {
+  if (number >= FIELD_AFTER) return `${letter}[${FIELD_NAMES[number - FIELD_AFTER]} + 1]`;
   const field = FIELD_NAMES[number];
   return field === undefined ? `${letter}${number}` : `${letter}[${field}]`;
 }

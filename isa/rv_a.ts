@@ -95,7 +95,7 @@ export const RV_A: readonly Definition[] = [
   ...NARROW_WIDTHS.map(({ suffix, funct3 }, size): Definition => ({
     name: `amocas.${suffix}`,
     extensions: ["Zacas"],
-    requires: "Zabha",
+    requires: ["Zabha"],
     format: "amo",
     pattern: `00101iitttttsssss${funct3}ddddd0101111`,
     semantics: (b, i) => {

@@ -4,7 +4,7 @@ import { computational, conversion, D, memory, moves, S } from "./float.ts";
 import type { Definition } from "./instruction.ts";
 import { shortMemory } from "./rv_f.ts";
 
-const ZCD = { extensions: ["C", "Zcd"], requires: "D" } as const;
+const ZCD = { extensions: ["C", "Zcd"], requires: ["D"] } as const;
 
 /** D and Zcd. */
 export const RV_D: readonly Definition[] = [

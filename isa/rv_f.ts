@@ -25,7 +25,7 @@ export function shortMemory(
   };
 }
 
-const ZCF = { extensions: ["C", "Zcf"], requires: "F", xlen: 32 } as const;
+const ZCF = { extensions: ["C", "Zcf"], requires: ["F"], xlen: 32 } as const;
 
 /** F and Zcf. */
 export const RV_F: readonly Definition[] = [

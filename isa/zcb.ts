@@ -31,7 +31,7 @@ function inPlace(
   return {
     name,
     extensions: ["Zcb"],
-    ...(requires === undefined ? {} : { requires }),
+    ...(requires === undefined ? {} : { requires: [requires] }),
     format: "compressed",
     pattern,
     expand: (i) => ({ name: base, operands: { rd: i.rd, rs1: i.rd, rs2: i.rs2, imm } }),

@@ -16,7 +16,7 @@ export const FLI_CONSTANTS: readonly number[] = [
 /** Zfa for each format, and what D adds. */
 export const ZFA: readonly Definition[] = [
   ...[S, D, H].flatMap((x): Definition[] => {
-    const requires = x === S ? {} : { requires: x.extension };
+    const requires = x === S ? {} : { requires: [x.extension] };
     const named = (name: string) => `${name}.${x.suffix}`;
     return [
       define(named("fli"), "Zfa", "fli", `11110${x.fmt}00001iiiii000ddddd1010011`, (b, i) => {
@@ -33,12 +33,12 @@ export const ZFA: readonly Definition[] = [
   // The only rounding mode that is not reserved is RTZ.
   define("fcvtmod.w.d", "Zfa", "fcvtx", "110000101000sssssiiiddddd1010011", (b, i) => {
     b.setX(i.rd, b.wrap(float(b, "fcvtmod.w.d", b.imm32(i), b.f(i.rs1))));
-  }, { requires: "D", valid: (i) => i.imm === 1 }),
+  }, { requires: ["D"], valid: (i) => i.imm === 1 }),
   define("fmvh.x.d", "Zfa", "fmvx", "111000100001sssss000ddddd1010011", (b, i) => {
     b.setX(i.rd, b.wrap(b.shrUnsigned(b.f(i.rs1), b.i32(32))));
-  }, { requires: "D", xlen: 32 }),
+  }, { requires: ["D"], xlen: 32 }),
   define("fmvp.d.x", "Zfa", "fmvp", "1011001tttttsssss000ddddd1010011", (b, i) => {
     const high = b.shl(b.zeroExtend64(b.w(i.rs2)), b.i32(32));
     b.setF(i.rd, b.or(high, b.zeroExtend64(b.w(i.rs1))));
-  }, { requires: "D", xlen: 32 }),
+  }, { requires: ["D"], xlen: 32 }),
 ];

@@ -9,7 +9,7 @@ export const ZFH: readonly Definition[] = [
   ...moves(H, "Zfhmin"),
   conversion(S, H, "Zfhmin"),
   conversion(H, S, "Zfhmin"),
-  conversion(D, H, "Zfhmin", { requires: "D" }),
-  conversion(H, D, "Zfhmin", { requires: "D" }),
+  conversion(D, H, "Zfhmin", { requires: ["D", "Zdinx"] }),
+  conversion(H, D, "Zfhmin", { requires: ["D", "Zdinx"] }),
   ...computational(H),
 ];

@@ -1,8 +1,8 @@
 // The interpreter, generated from the instruction table by the emitter: a loop over decoded records with a `switch` of the
 // operations that are frequent, and a function for each of the others.
 
-import type { Extension } from "../isa/extensions.ts";
-import { Builder, FIELD_IMM, FIELD_RD, FIELD_RS1, FIELD_RS2, FIELD_RS3, FIELDS } from "../isa/ir.ts";
+import { type Extension, hasFloatsInX } from "../isa/extensions.ts";
+import { Builder, FIELD_AFTER, FIELD_IMM, FIELD_RD, FIELD_RS1, FIELD_RS2, FIELD_RS3, FIELDS } from "../isa/ir.ts";
 import type { Branch, Call, JumpTo, Leave, Load, SetX, Statement, Store, Value } from "../isa/ir.ts";
 import { type Instruction, INSTRUCTIONS } from "../isa/table.ts";
 import { PAGE_OFFSET, PC_HIGH, RECORD, REMAINING } from "../hart/counter.ts";
@@ -137,6 +137,7 @@ class HandlerEmitter extends Emitter {
   }
 
   #field(number: number): string {
+    if (number >= FIELD_AFTER) return `(${this.#field(number - FIELD_AFTER)} + ${this.xlen / 32})`;
     return { [FIELD_RD]: RD, [FIELD_RS1]: RS1, [FIELD_RS2]: RS2, [FIELD_RS3]: RS3 }[number]!;
   }
 
@@ -336,8 +337,8 @@ class HandlerEmitter extends Emitter {
 }
 
 /** The statements of an instruction whose operands are fields, with the changes of order that make `jal` simple. */
-function statements(instruction: Instruction, xlen: 32 | 64): readonly Statement[] {
-  const b = new Builder(xlen, true);
+function statements(instruction: Instruction, { xlen, extensions }: InterpreterOptions): readonly Statement[] {
+  const b = new Builder(xlen, true, hasFloatsInX(extensions));
   instruction.semantics!(b, FIELDS);
   return b.statements;
 }
@@ -350,8 +351,8 @@ function declare(count: number): string {
 
 /** Text of a function that executes the instruction of a record and returns the next record. */
 export function handlerText(instruction: Instruction, near: boolean, options: InterpreterOptions): string {
-  const emitter = new HandlerEmitter(options, false, near), meaning = statements(instruction, options.xlen);
-  const isFloat = emitter.emitFloat(instruction.name, meaning);
+  const emitter = new HandlerEmitter(options, false, near), meaning = statements(instruction, options);
+  const isFloat = !hasFloatsInX(options.extensions) && emitter.emitFloat(instruction.name, meaning);
   if (!isFloat) emitter.emit(meaning);
   const name = instruction.name.replaceAll(".", "_");
   const variables = isFloat ? `let ${FLOAT_VARIABLES.map((v) => `${v} = 0`).join(", ")};` : "";
@@ -368,7 +369,7 @@ export function loopText(instructions: readonly Instruction[], options: Interpre
     if (!INLINE.has(instruction.name) || instruction.semantics === undefined) continue;
     const { general, near } = operationNumbers(instruction);
     const emitter = new HandlerEmitter(options, true, near !== general);
-    emitter.emit(statements(instruction, options.xlen));
+    emitter.emit(statements(instruction, options));
     temps = Math.max(temps, emitter.maxTemps);
     const ends = emitter.lines.at(-1)?.endsWith("continue;");
     cases.push(`case ${near}: // ${instruction.name}\n${emitter.lines.join("\n")}\n${ends ? "" : GO_ON}`);

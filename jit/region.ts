@@ -191,7 +191,7 @@ export class RegionBuilder {
     if (decoded === null) return null;
     if (isSelfJump(decoded)) return null;
     const { instruction, operands, length } = decoded;
-    const builder = new Builder(this.#decoder.xlen, false);
+    const builder = new Builder(this.#decoder.xlen, false, this.#decoder.floatsInX);
     instruction.semantics!(builder, operands);
     const last = builder.statements.at(-1);
     if (last?.kind === "leave") return null;

@@ -9,7 +9,7 @@ import type { Call, JumpTo, Load, Statement, Store, Value } from "../isa/ir.ts";
 import { LINE_SHIFT } from "../hart/memory.ts";
 import { TLB_LEVEL_WORDS, TLB_WORDS } from "../hart/tlb.ts";
 import { sizeOf } from "./emitter.ts";
-import { accessCode, WORD_ARGUMENTS } from "./memory_access.ts";
+import { accessCode, callOwner, WORD_ARGUMENTS } from "./memory_access.ts";
 import type { HookSite } from "./code_hooks.ts";
 import type { Block, Region, RegionInstruction, RegisterSet } from "./region.ts";
 import { ELSEWHERE } from "./region_emitter.ts";
@@ -95,9 +95,8 @@ export function hasCounters(region: Region): boolean {
 
 /** Whether all of a region can be compiled to WebAssembly: floating point cannot. */
 export function isForWasm(region: Region): boolean {
-  return !region.blocks.some(({ instructions }) =>
-    instructions.some(({ statements }) => statements.some((s) => s.kind === "call" && s.name === "floatEnabled"))
-  );
+  const isFloat = (s: Statement) => s.kind === "call" && callOwner(s.name) === "floats";
+  return !region.blocks.some(({ instructions }) => instructions.some(({ statements }) => statements.some(isFloat)));
 }
 
 /** Emits the function of one region. */

@@ -115,7 +115,7 @@ export function hartInterruptController(hart: number): string {
 /** `/cpus`, as the RISC-V bindings of Linux describe it. */
 export function cpusNode(harts: readonly Hart[]): DeviceTreeNode {
   const children: Record<string, DeviceTreeNode> = {};
-  for (const { id, xlen, extensions } of harts) {
+  for (const { id, xlen, extensions, addressBits } of harts) {
     children[`cpu@${id}`] = {
       properties: {
         "device_type": "cpu",
@@ -123,10 +123,11 @@ export function cpusNode(harts: readonly Hart[]): DeviceTreeNode {
         "status": "okay",
         "compatible": "riscv",
         "riscv,isa": isaString(xlen, extensions),
-        "riscv,isa-base": `rv${xlen}i`,
-        "riscv,isa-extensions": [...extensions].filter((name) => name !== "S").map((name) => name.toLowerCase()),
+        "riscv,isa-base": `rv${xlen}${extensions.has("E") ? "e" : "i"}`,
+        "riscv,isa-extensions": [...extensions].filter((name) => name !== "S" && !(name === "I" && extensions.has("E")))
+          .map((name) => name.toLowerCase()),
         ...cacheBlockSizes(extensions),
-        "mmu-type": extensions.has("S") ? xlen === 32 ? "riscv,sv32" : "riscv,sv57" : "riscv,none",
+        "mmu-type": addressBits === 0 ? "riscv,none" : `riscv,sv${addressBits}`,
       },
       children: {
         "interrupt-controller": {

@@ -44,7 +44,8 @@ import { deviceNodes, Mmio, withSocNodes } from "./mmio.ts";
 import { nearest } from "./nearest.ts";
 import type { NetworkPort } from "./network.ts";
 import { type Peripherals, planPeripherals } from "./peripherals.ts";
-import { type FileSource, type MachineOptions, parseCpu, parseMemorySize } from "./options.ts";
+import { parseCpu } from "./cpu.ts";
+import { type FileSource, type MachineOptions, parseMemorySize } from "./options.ts";
 import { Reservations } from "./reservations.ts";
 import type { Step } from "./run_control.ts";
 import { DEFAULT_QUANTUM, MAX_QUANTUM, Scheduler } from "./scheduler.ts";
@@ -257,10 +258,8 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     }));
     const dtb = file(options.dtb, "-dtb");
 
-    const cpu = parseCpu(
-      options.cpu ??
-        `rv${xlenOf([typeof bios === "string" ? undefined : bios, kernel, ...loaders.map((l) => l.file)])}`,
-    );
+    const xlen = xlenOf([typeof bios === "string" ? undefined : bios, kernel, ...loaders.map((l) => l.file)]);
+    const cpu = parseCpu(options.cpu ?? `rv${xlen}`, xlen);
     this.xlen = cpu.xlen as X;
     const memorySize = parseMemorySize(options.memory ?? "128M");
     const smp = options.smp ?? 1;
@@ -305,6 +304,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
         xlen: cpu.xlen,
         extensions: cpu.extensions,
         pmp: cpu.pmp,
+        addressBits: cpu.addressBits,
         count: this.#count,
         memory: this.#bus,
       }));

@@ -1,6 +1,5 @@
-// What a machine is made from, and how the texts that users write for it (sizes, CPU properties) are read.
+// What a machine is made from, and how memory sizes are read.
 
-import { type Extension, EXTENSIONS, partsOf, withImplied } from "../isa/extensions.ts";
 import type {
   ChardevOptions,
   DeviceOptions,
@@ -12,7 +11,6 @@ import type {
 import { OptionError } from "./errors.ts";
 import type { FailureOptions } from "./failures.ts";
 import type { DevicePlace } from "./mmio.ts";
-import { nearest } from "./nearest.ts";
 import type { SemihostingFiles } from "./semihosting_files.ts";
 
 /**
@@ -89,7 +87,7 @@ export interface SemihostingOptions {
 export interface MachineOptions {
   /** Board: `virt` (the default) or `spike`. */
   readonly machine?: string;
-  /** CPU with properties, as `-cpu`: `"rv64"`, `"rv32,zbb=off"`. Default: by the ELF's class, else `rv64`. */
+  /** CPU with properties, as `-cpu`: `"rv64"`, `"rv32,zbb=off"`, `"sifive-u54"`. Default: by the ELF's class, else `rv64`. */
   readonly cpu?: string;
   /** RAM: bytes, or a text with suffix K, M, G; a number in a text without suffix is MiB. Default 128M. */
   readonly memory?: string | number;
@@ -181,111 +179,4 @@ export function parseMemorySize(text: string | number): number {
   if (!(size >= 4096)) throw new OptionError(`-m ${text}: a machine needs at least 4K of memory`);
   if (size > MAX_MEMORY) throw new OptionError(`-m ${text}: at most 2G of memory can be had`);
   return size;
-}
-
-/** A CPU as options describe it. */
-export interface CpuModel {
-  readonly xlen: 32 | 64;
-  readonly extensions: ReadonlySet<Extension>;
-  /** Whether it has physical memory protection. */
-  readonly pmp: boolean;
-}
-
-/** CPU models with a line for `-cpu help`. */
-export const CPU_MODELS: Readonly<Record<string, string>> = {
-  rv32: "32-bit hart with everything that hartbeat implements",
-  rv64: "64-bit hart with everything that hartbeat implements",
-};
-
-/** Names by which `-cpu` properties know the extensions: QEMU's, which are the manual's in small letters. */
-const PROPERTIES = new Map<string, Extension>(EXTENSIONS.map((name) => [name.toLowerCase(), name]));
-
-/**
- * Extensions that a hart has only on request, as in QEMU: parts of others, what changes how software without them behaves, and
- * what operating systems use where they see it though older firmware has not allowed it (seed).
- */
-const ON_REQUEST: readonly Extension[] = ["Zmmul", "Zkr", "Svade", "Smepmp"];
-
-/** Extensions that a hart has unless they are switched off. Zcf is for RV32 only, as its encodings are others' on RV64. */
-function defaultExtensions(xlen: 32 | 64): Set<Extension> {
-  const extensions = new Set<Extension>(EXTENSIONS);
-  for (const name of ON_REQUEST) extensions.delete(name);
-  if (xlen === 64) extensions.delete("Zcf");
-  return extensions;
-}
-
-const BITS_FOR_CRYPTOGRAPHY = ["Zbkb", "Zbkc", "Zbkx"] as const;
-const NIST_SUITE = [...BITS_FOR_CRYPTOGRAPHY, "Zknd", "Zkne", "Zknh"] as const;
-
-/** Properties that stand for several extensions: shorthands of the manual, and names that QEMU 7.2 has for extensions. */
-const SHORTHANDS: Readonly<Record<string, readonly Extension[]>> = {
-  zkn: NIST_SUITE,
-  zks: [...BITS_FOR_CRYPTOGRAPHY, "Zksed", "Zksh"],
-  zk: [...NIST_SUITE, "Zkr", "Zkt"],
-  epmp: ["Smepmp"],
-  debug: ["Sdtrig"],
-};
-
-/** Properties of QEMU 7.2's CPUs for what hartbeat has not: they may be switched off. */
-const ABSENT: ReadonlySet<string> = new Set(
-  "e h v zve32f zve64f zfinx zdinx zhinx zhinxmin sscofpmf smaia ssaia j xventanacondops".split(" "),
-);
-
-/** Name of the property for physical memory protection, which is no extension. */
-const PMP = "pmp";
-
-/** What `-cpu` can switch, by the names it knows it by. */
-export const CPU_PROPERTIES: readonly string[] = [...PROPERTIES.keys(), ...Object.keys(SHORTHANDS), PMP];
-
-/**
- * Reads a `-cpu` text: a model and `,extension=on|off` or `,extension` / `,+extension` / `,-extension`.
- *
- * @throws {OptionError} Naming the nearest model, property or value.
- */
-export function parseCpu(text: string): CpuModel {
-  const [model = "", ...properties] = text.split(",");
-  if (!(model in CPU_MODELS)) {
-    throw new OptionError(`-cpu ${model}: no such CPU${nearest(model, Object.keys(CPU_MODELS))}`);
-  }
-  const xlen = model === "rv32" ? 32 : 64, extensions = defaultExtensions(xlen);
-  let pmp = true;
-  for (const property of properties) {
-    const [name = "", value = "on"] = property.split("=");
-    const bare = name.replace(/^[+-]/, "").replace(/^x-/, "").toLowerCase();
-    const extension = PROPERTIES.get(bare), named = extension === undefined ? SHORTHANDS[bare] ?? [] : [extension];
-    const absent = ABSENT.has(bare);
-    if (named.length === 0 && bare !== PMP && !absent) {
-      throw new OptionError(`-cpu ${model},${property}: no property ${name}${nearest(bare, CPU_PROPERTIES)}`);
-    }
-    const on = { on: true, true: true, yes: true, off: false, false: false, no: false }[value.toLowerCase()];
-    if (on === undefined) throw new OptionError(`-cpu ${model},${property}: ${value} is neither on nor off`);
-    if (absent && on && !name.startsWith("-")) {
-      throw new OptionError(`-cpu ${model},${property}: hartbeat does not have ${bare}; it can only be off`);
-    }
-    if (absent) continue;
-    if (named.length === 0) pmp = on && !name.startsWith("-");
-    else if (!on || name.startsWith("-")) named.forEach((each) => removeWithDependents(extensions, each));
-    else if (extension === "Zcf" && xlen === 64) throw new OptionError(`-cpu ${text}: only rv32 can have zcf`);
-    else for (const implied of withImplied(named)) extensions.add(implied);
-  }
-  if (extensions.has("C")) {
-    if (extensions.has("F") && xlen === 32) extensions.add("Zcf");
-    if (extensions.has("D")) extensions.add("Zcd");
-  }
-  // Somebody must set A and D.
-  if (extensions.has("S") && !extensions.has("Svadu")) extensions.add("Svade");
-  if (!extensions.has("I")) throw new OptionError(`-cpu ${text}: every hart has i; it cannot be off`);
-  return { xlen, extensions, pmp };
-}
-
-/** Removes an extension, its parts, and what cannot be without it. */
-function removeWithDependents(extensions: Set<Extension>, removed: Extension): void {
-  for (const part of partsOf(removed)) extensions.delete(part);
-  // With F and D, C is not whole without its parts for them (unprivileged manual, "Zc*").
-  if ((removed === "Zcf" || removed === "Zcd") && extensions.has(removed)) extensions.delete("C");
-  extensions.delete(removed);
-  for (const other of [...extensions]) {
-    const needs = withImplied([other]);
-    if ([...needs].some((name) => !extensions.has(name))) extensions.delete(other);
-  }
 }

@@ -74,7 +74,10 @@ function excuse(decoder: Decoder, line: Listed, theirs: string, ours: string): s
   if (unknownToThem && decoded !== null) {
     const { extensions, requires, name } = decoded.encoded;
     if (/^fence/.test(name)) return "FENCE with reserved fields, which are ignored";
-    if (extensions.every((each) => NEWER_EXTENSIONS.includes(each)) || NEWER_EXTENSIONS.includes(requires ?? "I")) {
+    if (
+      extensions.every((each) => NEWER_EXTENSIONS.includes(each)) ||
+      (requires ?? []).some((each) => NEWER_EXTENSIONS.includes(each))
+    ) {
       return `extensions that objdump 2.40 does not know: ${[...extensions].join(" or ")}`;
     }
     if (EXACT_CONVERSIONS.has(name)) return "rounding modes in conversions that never round";

@@ -6,7 +6,7 @@ import { EXECUTE, MSECCFG, Pmp, READ, WRITE } from "../hart/pmp.ts";
 import { MACHINE, SUPERVISOR, USER } from "../hart/trap.ts";
 import type { Extension } from "../isa/extensions.ts";
 import type { Xlen } from "../isa/instruction.ts";
-import { parseCpu } from "../machine/options.ts";
+import { parseCpu } from "../machine/cpu.ts";
 import { csrNumber, RAM_BASE } from "./support/assemble.ts";
 import { Guest, RAM_END, WIDTHS } from "./support/guest.ts";
 

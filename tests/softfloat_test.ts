@@ -348,7 +348,7 @@ test("16-bit loads and stores expand to the 32-bit ones; those of singles exist 
     assert.equal(expansion.name, base);
     assert.deepEqual(expansion.operands, { ...expansion.operands, ...operands }, name);
     assert.equal(definition.xlen, base.endsWith("w") ? 32 : undefined, name);
-    assert.equal(definition.requires, base.endsWith("w") ? "F" : "D", name);
+    assert.deepEqual(definition.requires, [base.endsWith("w") ? "F" : "D"], name);
   }
 });
 

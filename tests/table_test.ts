@@ -80,7 +80,7 @@ test("every entry has the fields of its format, a known extension and either a m
     // The lowest two bits say how long an instruction is.
     assert.equal((encoding.mask & 3) === 3 && (encoding.match & 3) === 3, encoding.length === 4, where);
     assert.ok(extensions.length > 0, where);
-    for (const name of [...extensions, requires ?? "I"]) {
+    for (const name of [...extensions, ...requires ?? []]) {
       assert.ok(EXTENSIONS.includes(name as "I"), `${where}: ${name}`);
     }
     assert.ok((semantics === undefined) !== (expand === undefined), where);

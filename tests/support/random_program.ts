@@ -109,7 +109,7 @@ export class RandomProgram {
     this.#decoder = new Decoder(xlen, extensions);
     this.#here = INSTRUCTIONS.filter(({ xlen: only, extensions: any, requires }) =>
       (only === undefined || only === xlen) && any.some((name) => extensions.has(name)) &&
-      (requires === undefined || extensions.has(requires))
+      (requires === undefined || requires.some((name) => extensions.has(name)))
     );
     this.#floating = this.#here.filter(({ format }) => FLOATING.has(format));
   }
