@@ -1,7 +1,24 @@
 // Where the bytes of a disk or flash chip are: in memory, or over another one that is not to be changed. Files are a matter of the
 // host's edge (machine/files.ts).
 
-/** The bytes behind a block device. */
+/**
+ * The bytes behind a block device.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type BlockBackend } from "hartbeat";
+ *
+ * // A disk of zeros that is never full.
+ * const zeros: BlockBackend = {
+ *   size: 1 << 30,
+ *   readOnly: false,
+ *   read: (_offset, into) => void into.fill(0),
+ *   write: () => {},
+ *   flush: () => {},
+ * };
+ * await using _machine = await Machine.create({ drives: [{ file: zeros }] });
+ * ```
+ */
 export interface BlockBackend {
   /** Length in bytes. */
   readonly size: number;

@@ -69,7 +69,20 @@ export interface TimeComparator {
   compare(low: number, high: number): void;
 }
 
-/** What a trap was, for whoever wants to know (logs, hooks, failure reports). */
+/**
+ * What a trap was, for whoever wants to know (logs, hooks, failure reports).
+ *
+ * @example
+ * ```ts
+ * import { Machine, type TrapRecord } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const traps: TrapRecord[] = [];
+ * machine.onTrap = (trap) => traps.push(trap);
+ * await machine.run();
+ * console.log(traps.filter(({ interrupt }) => interrupt).length, "interrupts");
+ * ```
+ */
 export interface TrapRecord {
   /** Exception or interrupt code, as in xcause without its highest bit. */
   readonly cause: number;

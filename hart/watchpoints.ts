@@ -6,7 +6,20 @@ import type { Hart } from "./hart.ts";
 import { LINE_SHIFT, type Ram, WATCH } from "./memory.ts";
 import { READ, WRITE } from "./pmp.ts";
 
-/** A load or store of a watched address. An AMO is both. */
+/**
+ * A load or store of a watched address. An AMO is both.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type WatchedAccess } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const first = machine.symbols.lookup("ticks")!;
+ * const hit = ({ address, oldValue, value }: WatchedAccess) => console.log(address, oldValue, value);
+ * machine.watchpoints.add({ first, last: first + 7n, space: "virtual", kinds: 2, hit });
+ * await machine.run();
+ * ```
+ */
 export interface WatchedAccess {
   /** Number of the hart. */
   readonly hart: number;
@@ -53,7 +66,21 @@ export interface Watch {
   readonly hit: (access: WatchedAccess) => void;
 }
 
-/** Where watches are added. */
+/**
+ * Where watches are added.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type Watch, type WatchList } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const list: WatchList = machine.watchpoints, first = machine.symbols.lookup("ticks")!;
+ * const watch: Watch = { first, last: first + 7n, space: "virtual", kinds: 2, hit: () => machine.stop() };
+ * list.add(watch);
+ * await machine.run();
+ * list.remove(watch);
+ * ```
+ */
 export interface WatchList {
   /** Watches, from the next access on. Also while the guest runs. */
   add(watch: Watch): void;

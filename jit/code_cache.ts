@@ -71,7 +71,20 @@ export interface CompiledRegion {
   readonly joins: boolean;
 }
 
-/** Why a region was compiled. */
+/**
+ * Why a region was compiled.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type CompileReason } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf", accel: "jit,threshold=2" });
+ * const reasons = new Set<CompileReason>();
+ * machine.onCompile = ({ reason }) => reason !== null && reasons.add(reason);
+ * await machine.run();
+ * console.log([...reasons]);
+ * ```
+ */
 export type CompileReason =
   /** It was reached often enough by jumps. */
   | "hot"

@@ -16,7 +16,19 @@ export interface ListingContext {
   readonly symbol: (address: bigint) => string | undefined;
 }
 
-/** Addresses from `first` to `last`, both included, unsigned. */
+/**
+ * Addresses from `first` to `last`, both included, unsigned.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type AddressRange } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const page: AddressRange = { first: 0x8000_0000n, last: 0x8000_0fffn };
+ * using _hook = machine.hook.instruction({ match: "wfi", within: page }, ({ place }) => console.log(place));
+ * await machine.run();
+ * ```
+ */
 export interface AddressRange {
   /** Lowest address. */
   readonly first: bigint;
@@ -37,7 +49,7 @@ const ASSUMED: Readonly<Record<Assumption, string>> = {
  * ```ts
  * import { Machine } from "hartbeat";
  *
- * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf", accel: "jit,threshold=2" });
  * machine.onCompile = (code) => console.log(code.heading);
  * await machine.run();
  * ```

@@ -3,6 +3,16 @@
 /**
  * Why compiled code gave control back to the interpreter. Each stretch of compiled code, which may go through many regions,
  * ends in one of these ways.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type CompiledExits } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf", accel: "jit,threshold=2" });
+ * await machine.run();
+ * const exits: CompiledExits | undefined = machine.compilerStatistics?.exits;
+ * console.log(exits?.slice, exits?.trap);
+ * ```
  */
 export interface CompiledExits {
   /** Fewer instructions remained, until the machine looks at time and interrupts, than a region may take at once. */
@@ -29,7 +39,7 @@ export interface CompiledExits {
  * ```ts
  * import { Machine } from "hartbeat";
  *
- * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf", accel: "jit,threshold=2" });
  * await machine.run();
  * console.log(machine.compilerStatistics?.regions, machine.compilerStatistics?.executed);
  * ```

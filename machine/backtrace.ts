@@ -9,7 +9,19 @@ import { frameContext, locate } from "./frame_context.ts";
 import type { SymbolFile } from "./symbol_file.ts";
 import { unwind, type UnwindTarget, type UnwoundFrame } from "./unwind.ts";
 
-/** An argument of a function. */
+/**
+ * An argument of a function.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type FrameArgument } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/debug_c_5_0.elf" });
+ * await machine.run({ until: "main" });
+ * const text = ({ name, text }: FrameArgument) => `${name}=${text}`;
+ * for (const frame of machine.backtrace().frames) console.log(`${frame.function}(${frame.arguments.map(text)})`);
+ * ```
+ */
 export interface FrameArgument {
   /** The parameter's name. */
   readonly name: string;
@@ -17,7 +29,19 @@ export interface FrameArgument {
   readonly text: string;
 }
 
-/** A frame of a backtrace. */
+/**
+ * A frame of a backtrace.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type Frame } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * await machine.run({ until: "trap" });
+ * const [frame]: readonly Frame[] = machine.backtrace().frames;
+ * console.log(frame?.function, frame?.pc);
+ * ```
+ */
 export interface Frame {
   /** 0 is the innermost. */
   readonly level: number;

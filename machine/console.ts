@@ -6,7 +6,21 @@ import { OptionError } from "./errors.ts";
 import { type Expectation, type ExpectDriver, type ExpectOptions, type ExpectResult, expectText } from "./expect.ts";
 import { runTap, type TapContext, type TapReport } from "./tap.ts";
 
-/** A receiver of bytes, such as a UART. */
+/**
+ * A receiver of bytes, such as a UART.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type Receiver } from "hartbeat";
+ *
+ * // What is typed goes to the test in place of the UART.
+ * const bytes: number[] = [];
+ * const receiver: Receiver = { receiverSpace: () => 16, receive: (byte) => void bytes.push(byte) };
+ * const machine = await Machine.create();
+ * machine.console.connect(receiver);
+ * machine.console.send("hello");
+ * ```
+ */
 export interface Receiver {
   /** How many bytes it can take now. */
   receiverSpace(): number;
@@ -14,7 +28,19 @@ export interface Receiver {
   receive(byte: number): void;
 }
 
-/** A piece of a transcript. */
+/**
+ * A piece of a transcript.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type TranscriptEntry } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * await machine.run();
+ * const line = ({ from, nanoseconds, text }: TranscriptEntry) => `${nanoseconds} ${from}: ${text.trimEnd()}`;
+ * console.log(machine.console.transcript().map(line).join("\n"));
+ * ```
+ */
 export interface TranscriptEntry {
   /** Who wrote it. */
   readonly from: "guest" | "host";

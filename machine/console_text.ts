@@ -1,7 +1,19 @@
 // Text of a console that arrives byte by byte: UTF-8 and escape sequences across the borders of writes, and patterns found in
 // what was not read yet.
 
-/** What is looked for: a text as it stands, or a regular expression. */
+/**
+ * What is looked for: a text as it stands, or a regular expression.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type Pattern } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const patterns: Pattern[] = ["hello from M-mode", /panic: (.*)\n/];
+ * const { index } = await machine.console.expect(patterns);
+ * console.log(index);
+ * ```
+ */
 export type Pattern = string | RegExp;
 
 /** A pattern that was found. */

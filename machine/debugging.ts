@@ -3,7 +3,20 @@
 import { debugAccess } from "./debug_access.ts";
 import type { Machine } from "./machine.ts";
 
-/** Where a GDB server listens, and how. */
+/**
+ * Where a GDB server listens, and how.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type ListenOptions } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * // `target remote :PORT`, with the machine held until GDB says `continue`.
+ * const options: ListenOptions = { port: 0, halt: true };
+ * await using server = await machine.debug.listen(options);
+ * console.log(server.port);
+ * ```
+ */
 export interface ListenOptions {
   /** Port; any free one if 0. Default 1234, QEMU's. */
   readonly port?: number;
@@ -15,7 +28,19 @@ export interface ListenOptions {
   readonly memoryMap?: boolean;
 }
 
-/** A GDB server. */
+/**
+ * A GDB server.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type DebugServer } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const server: DebugServer = await machine.debug.listen({ port: 0 });
+ * console.log(server.port);
+ * await server.close();
+ * ```
+ */
 export interface DebugServer extends AsyncDisposable {
   /** The port. */
   readonly port: number;

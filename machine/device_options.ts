@@ -11,7 +11,7 @@ import type { FileSource } from "./options.ts";
  * ```ts
  * import { Machine } from "hartbeat";
  *
- * await using machine = await Machine.create({
+ * await using _machine = await Machine.create({
  *   drives: [{ id: "disk", file: new Uint8Array(1 << 20), interface: "none" }],
  *   devices: [{ driver: "virtio-blk-device", drive: "disk", serial: "0001" }],
  * });
@@ -41,7 +41,18 @@ export interface DriveOptions {
   readonly writeCache?: boolean;
 }
 
-/** One `-device`: a model and its properties by QEMU's names, e.g. `{ driver: "virtio-blk-device", drive: "x0" }`. */
+/**
+ * One `-device`: a model and its properties by QEMU's names, e.g. `{ driver: "virtio-blk-device", drive: "x0" }`.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type DeviceOptions } from "hartbeat";
+ *
+ * const card: DeviceOptions = { driver: "virtio-net-device", netdev: "n0", mac: "52:54:00:12:34:56" };
+ * await using machine = await Machine.create({ netdevs: [{ id: "n0" }], devices: [card] });
+ * console.log(machine.net("n0").plugged);
+ * ```
+ */
 export interface DeviceOptions {
   /** Name of the model. */
   readonly driver: string;
@@ -53,7 +64,18 @@ export interface DeviceOptions {
   readonly [property: string]: string | number | boolean | undefined;
 }
 
-/** One `-global`: the default of a property of all devices of a model. */
+/**
+ * One `-global`: the default of a property of all devices of a model.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type GlobalProperty } from "hartbeat";
+ *
+ * // virtio 1.0 in place of the legacy interface.
+ * const modern: GlobalProperty = { driver: "virtio-mmio", property: "force-legacy", value: false };
+ * await Machine.create({ globals: [modern] });
+ * ```
+ */
 export interface GlobalProperty {
   /** Name of the model, e.g. `virtio-mmio`. */
   readonly driver: string;
@@ -63,7 +85,21 @@ export interface GlobalProperty {
   readonly value: string | number | boolean;
 }
 
-/** One `-netdev`: what a network card is connected to. A script gets it as `machine.net(id)`. */
+/**
+ * One `-netdev`: what a network card is connected to. A script gets it as `machine.net(id)`.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type NetdevOptions } from "hartbeat";
+ *
+ * const netdev: NetdevOptions = { id: "n0", hubId: 0 };
+ * await using machine = await Machine.create({
+ *   netdevs: [netdev],
+ *   devices: [{ driver: "virtio-net-device", netdev: "n0" }],
+ * });
+ * machine.net("n0").onPacket = (packet) => console.log(packet.length);
+ * ```
+ */
 export interface NetdevOptions {
   /** `id=`: what the `netdev` property of a card names. */
   readonly id: string;
@@ -73,13 +109,37 @@ export interface NetdevOptions {
   readonly hub?: NetworkHub;
 }
 
-/** One `-chardev`: the outer end of a virtconsole or virtserialport. A script gets it as `machine.chardev(id)`. */
+/**
+ * One `-chardev`: the outer end of a virtconsole or virtserialport. A script gets it as `machine.chardev(id)`.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type ChardevOptions } from "hartbeat";
+ *
+ * const chardev: ChardevOptions = { id: "log" };
+ * await using machine = await Machine.create({
+ *   chardevs: [chardev],
+ *   devices: [{ driver: "virtio-serial-device" }, { driver: "virtconsole", chardev: "log" }],
+ * });
+ * console.log(machine.chardev("log").output);
+ * ```
+ */
 export interface ChardevOptions {
   /** `id=`: what the `chardev` property of a device names. */
   readonly id: string;
 }
 
-/** One `-object`: a source of random numbers for a virtio-rng-device. All give what `seed` says. */
+/**
+ * One `-object`: a source of random numbers for a virtio-rng-device. All give what `seed` says.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type ObjectOptions } from "hartbeat";
+ *
+ * const source: ObjectOptions = { id: "r0", type: "rng-builtin" };
+ * await Machine.create({ seed: 7, objects: [source], devices: [{ driver: "virtio-rng-device", rng: "r0" }] });
+ * ```
+ */
 export interface ObjectOptions {
   /** `id=`: what the `rng` property of a device names. */
   readonly id: string;

@@ -22,13 +22,49 @@ export interface ElfSection {
   readonly bytes: Uint8Array;
 }
 
-/** What a symbol names (`st_info` bits 3:0). */
+/**
+ * What a symbol names (`st_info` bits 3:0).
+ *
+ * @example
+ * ```ts
+ * import { Machine, type SymbolType } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const wanted: SymbolType = "function";
+ * const match = machine.symbols.at(machine.symbols.lookup("trap")!);
+ * console.log(match?.symbol.type === wanted);
+ * ```
+ */
 export type SymbolType = "notype" | "object" | "function" | "section" | "file" | "common" | "tls" | "ifunc" | "other";
 
-/** Who sees a symbol (`st_info` bits 7:4). */
+/**
+ * Who sees a symbol (`st_info` bits 7:4).
+ *
+ * @example
+ * ```ts
+ * import { Machine, type SymbolBinding } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const binding: SymbolBinding | undefined = machine.symbols.at(machine.symbols.lookup("trap")!)?.symbol.binding;
+ * console.log(binding);
+ * ```
+ */
 export type SymbolBinding = "local" | "global" | "weak" | "other";
 
-/** A symbol of an ELF file (System V gABI, chapter 4, "Symbol Table"). */
+/**
+ * A symbol of an ELF file (System V gABI, chapter 4, "Symbol Table").
+ *
+ * @example
+ * ```ts
+ * import { Machine, type ElfSymbol } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * // A name for an address that the file has none for.
+ * const symbol: ElfSymbol = { name: "finisher", value: 0x10_0000n, size: 4n, type: "object", binding: "global", section: 1 };
+ * machine.symbols.add([symbol]);
+ * console.log(machine.symbols.format(0x10_0000n));
+ * ```
+ */
 export interface ElfSymbol {
   /** Name as in the string table, not demangled. */
   readonly name: string;

@@ -5,7 +5,18 @@ import type { Found, Pattern, UnreadText } from "./console_text.ts";
 import { nearest } from "./nearest.ts";
 import { type Stop, STOP_KINDS } from "./stop.ts";
 
-/** How long to wait, in the guest's own measure. */
+/**
+ * How long to wait, in the guest's own measure.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type Within } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const within: Within = { virtualSeconds: 0.5, instructions: 1_000_000 };
+ * await machine.console.expect("timer interrupt 3", { within });
+ * ```
+ */
 export interface Within {
   /** Seconds of virtual time; 10 where neither is given. */
   readonly virtualSeconds?: number;
@@ -57,7 +68,19 @@ export interface ExpectResult {
   readonly index: number;
 }
 
-/** How an expectation makes the guest go on. */
+/**
+ * How an expectation makes the guest go on.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type ExpectDriver } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const driver: ExpectDriver | null = machine.console.driver;
+ * await driver?.run({ maxInstructions: 100, maxVirtualSeconds: 1 });
+ * console.log(driver?.instructions());
+ * ```
+ */
 export interface ExpectDriver {
   /**
    * Runs the guest until one of the limits is reached or the run ends, which gives the stop, or until `pause` is called, which

@@ -10,7 +10,19 @@ import type { Pattern } from "./console_text.ts";
 import { OptionError } from "./errors.ts";
 import type { StopCause } from "./stop.ts";
 
-/** Which failures end a run, and when. */
+/**
+ * Which failures end a run, and when.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type FailureOptions } from "hartbeat";
+ *
+ * // Only what is certain, and a panic; loops that change nothing may go on.
+ * const failures: FailureOptions = { noProgress: false, panic: true };
+ * const machine = await Machine.create({ bios: "tests/programs/p0uart.elf", failures });
+ * console.log((await machine.run()).kind);
+ * ```
+ */
 export interface FailureOptions {
   /** Nothing can happen any more. Default true. */
   readonly deadlock?: boolean;
@@ -33,7 +45,18 @@ export interface FailureOptions {
   readonly panic?: boolean | PanicOptions;
 }
 
-/** What a panic looks like. */
+/**
+ * What a panic looks like.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type PanicOptions } from "hartbeat";
+ *
+ * const panic: PanicOptions = { patterns: [/^PANIC: /], grace: 100_000 };
+ * const machine = await Machine.create({ bios: "tests/programs/p0uart.elf", failures: { panic } });
+ * console.log(machine.explain(await machine.run()));
+ * ```
+ */
 export interface PanicOptions {
   /** Symbols of functions; those that are not there are ignored. */
   readonly symbols?: readonly string[];

@@ -6,22 +6,68 @@ import { ABI_NAMES, FLOAT_ABI_NAMES, floatRegisterNumber, registerNumber } from 
 import { OptionError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 
-/** A register's value: `number` on RV32, `bigint` on RV64, always unsigned. */
+/**
+ * A register's value: `number` on RV32, `bigint` on RV64, always unsigned.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type Word } from "hartbeat";
+ *
+ * const machine = await Machine.create<64>({ bios: "tests/programs/kernel.elf" });
+ * const pc: Word<64> = machine.hart.pc;
+ * console.log(pc + 4n);
+ * ```
+ */
 export type Word<X extends 32 | 64> = X extends 32 ? number : bigint;
 
-/** Integer registers by ABI name (`a0`, `fp`) or number (`x10`). */
+/**
+ * Integer registers by ABI name (`a0`, `fp`) or number (`x10`).
+ *
+ * @example
+ * ```ts
+ * import { Machine, type Registers } from "hartbeat";
+ *
+ * const machine = await Machine.create<64>({ bios: "tests/programs/kernel.elf" });
+ * const sum = (x: Registers<64>) => x.a0 + x.x11;
+ * console.log(sum(machine.hart.x));
+ * ```
+ */
 export type Registers<X extends 32 | 64> = {
   [name in RegisterName]: Word<X>;
 };
 
-/** Names of the integer registers. */
+/**
+ * Names of the integer registers.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type RegisterName } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const names: RegisterName[] = ["sp", "ra", "a0"];
+ * await machine.run({ until: "trap" });
+ * for (const name of names) console.log(name, machine.hart.x[name]);
+ * ```
+ */
 export type RegisterName =
   | ("zero" | "ra" | "sp" | "gp" | "tp" | "fp" | "t0" | "t1" | "t2" | "t3" | "t4" | "t5" | "t6")
   | ("s0" | "s1" | "s2" | "s3" | "s4" | "s5" | "s6" | "s7" | "s8" | "s9" | "s10" | "s11")
   | ("a0" | "a1" | "a2" | "a3" | "a4" | "a5" | "a6" | "a7")
   | `x${number}`;
 
-/** Floating-point registers by ABI name (`fa0`) or number (`f10`): 64 bits, NaN-boxed where they hold a narrower format. */
+/**
+ * Floating-point registers by ABI name (`fa0`) or number (`f10`): 64 bits, NaN-boxed where they hold a narrower format.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type FloatRegisters } from "hartbeat";
+ *
+ * const machine = await Machine.create({ cpu: "rv64" });
+ * const f: FloatRegisters = machine.hart.f;
+ * f.fa0 = 0x3ff0_0000_0000_0000n; // 1.0
+ * console.log(f.f10);
+ * ```
+ */
 export type FloatRegisters = { [name in `f${string}`]: bigint };
 
 /**

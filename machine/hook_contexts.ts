@@ -20,7 +20,19 @@ export interface ContextParts {
   readonly stop: () => void;
 }
 
-/** State of the guest while a hook is called. */
+/**
+ * State of the guest while a hook is called.
+ *
+ * @example
+ * ```ts
+ * import { type HookContext, Machine } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const show = (context: HookContext) => console.log(context.place, context.x.a0);
+ * machine.hook.instruction("trap", show);
+ * await machine.run();
+ * ```
+ */
 export class HookContext<X extends 32 | 64 = 32 | 64> {
   /** The hart whose instruction it is. */
   readonly hart: HartView<X>;

@@ -19,7 +19,18 @@ import type { Bus } from "./bus.ts";
 import { nearest } from "./nearest.ts";
 import { type TrapSelector, trapTest } from "./trap_selector.ts";
 
-/** An address or symbol. */
+/**
+ * An address or symbol.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type Place } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const places: Place[] = ["trap", 0x8000_0000, machine.symbols.lookup("print")!];
+ * for (const place of places) machine.hook.instruction(place, (context) => console.log(context.place));
+ * ```
+ */
 export type Place = number | bigint | string;
 
 /**
@@ -40,7 +51,19 @@ export interface Hook extends Disposable {
   remove(): void;
 }
 
-/** Counts something, at less cost than a hook. */
+/**
+ * Counts something, at less cost than a hook.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type Counter } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const traps: Counter = machine.count.block("trap_entry");
+ * await machine.run();
+ * console.log(traps.value, "traps");
+ * ```
+ */
 export interface Counter extends Hook {
   /** How often it has happened. */
   value: number;
@@ -92,7 +115,20 @@ export interface MemoryHookOptions {
   readonly space?: "virtual" | "physical";
 }
 
-/** What a hook on values gives back: the value to use instead, or undefined. */
+/**
+ * What a hook on values gives back: the value to use instead, or undefined.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type Replacement } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * // The kernel finds itself on hart 5.
+ * const read = (): Replacement => 5;
+ * machine.hook.csr("mhartid", { read });
+ * await machine.run();
+ * ```
+ */
 export type Replacement = number | bigint | undefined | void;
 
 /**

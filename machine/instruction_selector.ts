@@ -9,6 +9,16 @@ import { nearest } from "./nearest.ts";
  * Instructions: a mnemonic, several of them, an expression for mnemonics, a pattern of 16 or 32 characters (0, 1, anything else
  * for a bit that does not matter, highest bit first, as the manual writes them), or a mask and a value. The mnemonic of a
  * compressed instruction is its own (`c.addi`) or that of the instruction it stands for.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type InstructionSelector } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const atomics: InstructionSelector = /^(lr|sc|amo)/;
+ * machine.hook.instruction({ match: atomics }, (context) => console.log(context.place, context.name));
+ * await machine.run();
+ * ```
  */
 export type InstructionSelector =
   | string

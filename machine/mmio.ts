@@ -18,7 +18,17 @@ import { cells64 } from "./device_tree.ts";
 import { OptionError } from "./errors.ts";
 import type { MemoryView } from "./memory_view.ts";
 
-/** What a device says of itself in the device tree; `reg`, `interrupts` and `interrupt-parent` are added. */
+/**
+ * What a device says of itself in the device tree; `reg`, `interrupts` and `interrupt-parent` are added.
+ *
+ * @example
+ * ```ts
+ * import type { DeviceNode } from "hartbeat";
+ *
+ * const node: DeviceNode = { name: "gpio", properties: { compatible: "example,gpio", "gpio-controller": true } };
+ * console.log(node.name);
+ * ```
+ */
 export interface DeviceNode {
   /** Name of the node without unit address, such as `gpio`. */
   readonly name: string;
@@ -28,7 +38,30 @@ export interface DeviceNode {
   readonly children?: Readonly<Record<string, DeviceTreeNode>>;
 }
 
-/** What a device is connected to. */
+/**
+ * What a device is connected to.
+ *
+ * @example
+ * ```ts
+ * import { Device, Machine, type DeviceConnection } from "hartbeat";
+ *
+ * // Keeps what it is connected to.
+ * class Probe extends Device {
+ *   connection: DeviceConnection | undefined;
+ *   constructor() {
+ *     super("probe", 4);
+ *   }
+ *   override connected(): void {
+ *     this.connection = { irq: this.irq, clock: this.clock, memory: this.memory };
+ *   }
+ *   read = () => 0;
+ *   write = () => {};
+ * }
+ * const device = new Probe();
+ * await Machine.create({ mmio: [{ address: 0x4000_0000, device }] });
+ * console.log(device.connection?.clock.now());
+ * ```
+ */
 export interface DeviceConnection {
   /** Its interrupt wire; does nothing where it was mapped without `irq`. */
   readonly irq: InterruptLine;
@@ -146,7 +179,22 @@ export interface DeviceFunctions {
   reset?(): void;
 }
 
-/** Where a device is. */
+/**
+ * Where a device is.
+ *
+ * @example
+ * ```ts
+ * import { Device, Machine, type DevicePlace } from "hartbeat";
+ *
+ * // Always 1.
+ * class One extends Device {
+ *   read = () => 1;
+ *   write = () => {};
+ * }
+ * const place: DevicePlace = { address: 0x4000_0000, device: new One("one", 4), irq: 20 };
+ * await Machine.create({ mmio: [place] });
+ * ```
+ */
 export interface DevicePlace {
   /** Physical address of its first byte. */
   readonly address: number | bigint;
@@ -156,7 +204,18 @@ export interface DevicePlace {
   readonly irq?: number;
 }
 
-/** A device that can be taken away again. */
+/**
+ * A device that can be taken away again.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type Mapping } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const mapping: Mapping = machine.mmio.map(0x4000_0000, 4, { read: () => 1 });
+ * mapping.remove();
+ * ```
+ */
 export interface Mapping extends Disposable {
   /** Takes the device away: its addresses are again what they were. */
   remove(): void;

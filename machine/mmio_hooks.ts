@@ -5,7 +5,23 @@ import { AddressError } from "./errors.ts";
 import type { Hook, HookParts } from "./hooks.ts";
 import { nearest } from "./nearest.ts";
 
-/** An access to a device. */
+/**
+ * An access to a device.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type DeviceAccess } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * // The transmitter takes everything in capitals.
+ * const write = (access: DeviceAccess) => {
+ *   access.proceed(String.fromCharCode(access.value).toUpperCase().charCodeAt(0));
+ * };
+ * machine.hook.mmio("serial@10000000", { write });
+ * await machine.run();
+ * console.log(machine.console.output);
+ * ```
+ */
 export interface DeviceAccess {
   /** Offset of the register in bytes. */
   readonly offset: number;

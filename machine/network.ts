@@ -1,6 +1,23 @@
 // The network as scripts see it: the other end of a guest's network card, and a hub that joins cards of one machine or of several.
 
-/** A network card, as its cable sees it. */
+/**
+ * A network card, as its cable sees it.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type NetworkCard } from "hartbeat";
+ *
+ * // A card of your own at the end of a cable.
+ * const card: NetworkCard = { receive: (packet) => console.log(packet.length), backend: null };
+ * const machine = await Machine.create({
+ *   netdevs: [{ id: "n0" }],
+ *   devices: [{ driver: "virtio-net-device", netdev: "n0" }],
+ * });
+ * const port = machine.net("n0");
+ * port.plug(card);
+ * port.send(new Uint8Array(60));
+ * ```
+ */
 export interface NetworkCard {
   /** Takes a frame. */
   receive(packet: Uint8Array): void;
@@ -8,7 +25,21 @@ export interface NetworkCard {
   backend: { transmit(packet: Uint8Array): void } | null;
 }
 
-/** The other end of a network card's cable. */
+/**
+ * The other end of a network card's cable.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from "hartbeat";
+ *
+ * await using machine = await Machine.create({
+ *   netdevs: [{ id: "n0" }],
+ *   devices: [{ driver: "virtio-net-device", netdev: "n0" }],
+ * });
+ * const port = machine.net("n0");
+ * port.onPacket = (packet) => port.send(packet); // everything comes back
+ * ```
+ */
 export class NetworkPort {
   /** The `id` of the netdev. */
   readonly id: string;
@@ -58,6 +89,17 @@ export class NetworkPort {
 /**
  * Joins network cards: what one sends, all others get, in the order in which they were connected. Machines that share a hub are
  * run in turns (`run({ maxInstructions })`), and the same turns give the same result.
+ *
+ * @example
+ * ```ts
+ * import { Machine, NetworkHub } from "hartbeat";
+ *
+ * const hub = new NetworkHub();
+ * const options = { netdevs: [{ id: "n0", hub }], devices: [{ driver: "virtio-net-device", netdev: "n0" }] };
+ * const [client, server] = await Promise.all([Machine.create(options), Machine.create(options)]);
+ * hub.onPacket = (packet) => console.log(packet.length);
+ * for (const machine of [client, server]) await machine.run({ maxInstructions: 1000 });
+ * ```
  */
 export class NetworkHub {
   #ports: NetworkPort[] = [];

@@ -54,7 +54,18 @@ export interface LoaderDevice {
   readonly hart?: number;
 }
 
-/** One `-symbols`: a file with symbols and perhaps debug information of what the guest runs. */
+/**
+ * One `-symbols`: a file with symbols and perhaps debug information of what the guest runs.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type SymbolSource } from "hartbeat";
+ *
+ * const symbols: SymbolSource = { file: "tests/programs/kernel.elf" };
+ * const machine = await Machine.create({ symbols: [symbols] });
+ * console.log(machine.symbols.lookup("trap"));
+ * ```
+ */
 export interface SymbolSource {
   /** An ELF file (with its debug information), or a list as `nm` writes it (System.map). */
   readonly file: FileSource;
@@ -62,7 +73,17 @@ export interface SymbolSource {
   readonly offset?: number | bigint;
 }
 
-/** How the guest is answered that makes semihosting calls. */
+/**
+ * How the guest is answered that makes semihosting calls.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type SemihostingOptions } from "hartbeat";
+ *
+ * const semihosting: SemihostingOptions = { args: ["kernel.elf", "--test"], folder: "tests/programs" };
+ * await Machine.create({ bios: "tests/programs/kernel.elf", semihosting });
+ * ```
+ */
 export interface SemihostingOptions {
   /** Whether user mode may make them. Default false. */
   readonly userspace?: boolean;

@@ -2,7 +2,17 @@
 
 import { LoadError } from "./errors.ts";
 
-/** Error numbers, as Linux and newlib have them. */
+/**
+ * Error numbers, as Linux and newlib have them.
+ *
+ * @example
+ * ```ts
+ * import { ERRNO, FileError } from "hartbeat";
+ *
+ * const e = new FileError(ERRNO.ENOENT);
+ * console.log(e.errno === ERRNO.ENOENT);
+ * ```
+ */
 export const ERRNO = {
   ENOENT: 2,
   EIO: 5,
@@ -24,7 +34,23 @@ export const ERRNO = {
   ELOOP: 40,
 } as const;
 
-/** An operation on a file failed. */
+/**
+ * An operation on a file failed.
+ *
+ * @example
+ * ```ts
+ * import { ERRNO, FileError, Machine } from "hartbeat";
+ *
+ * // A guest that may open nothing.
+ * const refuse = () => {
+ *   throw new FileError(ERRNO.EACCES);
+ * };
+ * await Machine.create({
+ *   bios: "tests/programs/kernel.elf",
+ *   semihosting: { files: { open: refuse, remove: refuse, rename: refuse } },
+ * });
+ * ```
+ */
 export class FileError extends Error {
   /** A number of `ERRNO`. */
   readonly errno: number;
@@ -36,10 +62,36 @@ export class FileError extends Error {
   }
 }
 
-/** How a file is opened, as C's `fopen` names it. */
+/**
+ * How a file is opened, as C's `fopen` names it.
+ *
+ * @example
+ * ```ts
+ * import type { FileMode } from "hartbeat";
+ *
+ * const writes = (mode: FileMode) => mode !== "r";
+ * console.log(writes("r+"));
+ * ```
+ */
 export type FileMode = "r" | "r+" | "w" | "w+" | "a" | "a+";
 
-/** An open file. All functions throw a `FileError` where they fail. */
+/**
+ * An open file. All functions throw a `FileError` where they fail.
+ *
+ * @example
+ * ```ts
+ * import type { SemihostingFile } from "hartbeat";
+ *
+ * // A file that can be read.
+ * const file = (bytes: Uint8Array): SemihostingFile => ({
+ *   read: (position, length) => bytes.subarray(position, position + length),
+ *   write: (position) => ({ count: 0, position }),
+ *   size: () => bytes.length,
+ *   close: () => {},
+ * });
+ * console.log(file(new Uint8Array(7)).size());
+ * ```
+ */
 export interface SemihostingFile {
   /** Up to `length` bytes from a position; fewer at the end. */
   read(position: number, length: number): Uint8Array;
@@ -51,7 +103,35 @@ export interface SemihostingFile {
   close(): void;
 }
 
-/** Where a guest's files are. All functions throw a `FileError` where they fail. */
+/**
+ * Where a guest's files are. All functions throw a `FileError` where they fail.
+ *
+ * @example
+ * ```ts
+ * import { ERRNO, FileError, Machine, type SemihostingFiles } from "hartbeat";
+ *
+ * // One file, from memory.
+ * const bytes = new TextEncoder().encode("hello");
+ * const files: SemihostingFiles = {
+ *   open(name, mode) {
+ *     if (name !== "greeting" || mode !== "r") throw new FileError(ERRNO.ENOENT);
+ *     return {
+ *       read: (position, length) => bytes.subarray(position, position + length),
+ *       write: (position) => ({ count: 0, position }),
+ *       size: () => bytes.length,
+ *       close: () => {},
+ *     };
+ *   },
+ *   remove() {
+ *     throw new FileError(ERRNO.EROFS);
+ *   },
+ *   rename() {
+ *     throw new FileError(ERRNO.EROFS);
+ *   },
+ * };
+ * await Machine.create({ bios: "tests/programs/kernel.elf", semihosting: { files } });
+ * ```
+ */
 export interface SemihostingFiles {
   /** Opens a file, or makes one as the mode says. */
   open(name: string, mode: FileMode): SemihostingFile;

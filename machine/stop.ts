@@ -1,6 +1,17 @@
 // Why a run ended.
 
-/** What every stop tells. */
+/**
+ * What every stop tells.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type StopBase } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const at = ({ hart, pc, instructions }: StopBase) => `hart ${hart} at ${pc} after ${instructions} instructions`;
+ * console.log(at(await machine.run()));
+ * ```
+ */
 export interface StopBase {
   /** Number of the hart that executed last, or that is about to execute the instruction at a breakpoint. */
   readonly hart: number;

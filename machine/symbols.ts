@@ -3,7 +3,18 @@ import { type Interval, Intervals } from "../debug/dwarf/intervals.ts";
 import { demangleRust } from "./demangle_rust.ts";
 import type { ElfSymbol } from "./elf.ts";
 
-/** The symbol that an address belongs to. */
+/**
+ * The symbol that an address belongs to.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type SymbolMatch } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const match: SymbolMatch | undefined = machine.symbols.at(machine.symbols.lookup("trap")! + 4n);
+ * console.log(match?.name, match?.offset);
+ * ```
+ */
 export interface SymbolMatch {
   /** The symbol's name as its source has it: demangled, where it was mangled and that can be undone. */
   readonly name: string;
@@ -53,7 +64,24 @@ interface Index {
   readonly beyond: Intervals<Extent>;
 }
 
-/** A file whose symbols are read later. */
+/**
+ * A file whose symbols are read later.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type FileOfSymbols } from "hartbeat";
+ *
+ * // Read at the first look-up only.
+ * const file: FileOfSymbols = {
+ *   offset: 0n,
+ *   symbols: () => [{ name: "entry", value: 0x8000_0000n, size: 4n, type: "function", binding: "global", section: 1 }],
+ *   toLink: (address) => address,
+ * };
+ * const machine = await Machine.create();
+ * machine.symbols.addFile(file);
+ * console.log(machine.symbols.lookup("entry"));
+ * ```
+ */
 export interface FileOfSymbols {
   /** Bytes from where it is linked to where it runs. */
   readonly offset: bigint;

@@ -5,7 +5,20 @@ import type { ExpectResult } from "./expect.ts";
 import { ExpectError, HartbeatError } from "./errors.ts";
 import type { Pattern } from "./console_text.ts";
 
-/** One test point with what belongs to it. */
+/**
+ * One test point with what belongs to it.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type TapResult } from "hartbeat";
+ *
+ * // A guest that prints what is typed, so this stands for a kernel that prints its results.
+ * const machine = await Machine.create({ bios: "tests/programs/echo.elf" });
+ * machine.console.send("\n1..2\nok 1 - boots\nok 2 - sleeps # SKIP no timer\n");
+ * const results: readonly TapResult[] = (await machine.console.tap()).results;
+ * for (const { name, passed, directive } of results) console.log(name, passed, directive?.reason);
+ * ```
+ */
 export interface TapResult {
   /** Its number; counted where the line has none. */
   readonly number: number;
@@ -23,7 +36,20 @@ export interface TapResult {
   readonly children: readonly TapResult[];
 }
 
-/** All results. */
+/**
+ * All results.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type TapReport } from "hartbeat";
+ *
+ * // A guest that prints what is typed, so this stands for a kernel that prints its results.
+ * const machine = await Machine.create({ bios: "tests/programs/echo.elf" });
+ * machine.console.send("\n1..1\nok 1 - boots\n");
+ * const report: TapReport = await machine.console.tap();
+ * console.log(report.passed, report.planned);
+ * ```
+ */
 export interface TapReport {
   /** Results of the outermost level. */
   readonly results: readonly TapResult[];
@@ -35,7 +61,26 @@ export interface TapReport {
   readonly passed: boolean;
 }
 
-/** The part of a test's context that makes sub-tests: `t.step` of `Deno.test`, `t.test` of `node:test`. */
+/**
+ * The part of a test's context that makes sub-tests: `t.step` of `Deno.test`, `t.test` of `node:test`.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type TapContext } from "hartbeat";
+ *
+ * // A guest that prints what is typed, so this stands for a kernel that prints its results.
+ * const machine = await Machine.create({ bios: "tests/programs/echo.elf" });
+ * machine.console.send("\n1..1\nok 1 - boots\n");
+ * // In a test this is the `t` that it is called with.
+ * const t: TapContext = {
+ *   async test(name, body) {
+ *     console.log(name);
+ *     await body(t);
+ *   },
+ * };
+ * await machine.console.tap(t);
+ * ```
+ */
 export interface TapContext {
   /** `node:test`. */
   test?(name: string, body: (context: TapContext) => Promise<void>): unknown;
@@ -45,7 +90,23 @@ export interface TapContext {
   skip?(reason?: string): unknown;
 }
 
-/** A guest's tests failed, or were not all run. */
+/**
+ * A guest's tests failed, or were not all run.
+ *
+ * @example
+ * ```ts
+ * import { Machine, TapError } from "hartbeat";
+ *
+ * // A guest that prints what is typed, so this stands for a kernel that prints its results.
+ * const machine = await Machine.create({ bios: "tests/programs/echo.elf" });
+ * machine.console.send("\n1..1\nnot ok 1 - boots\n");
+ * try {
+ *   await machine.console.tap();
+ * } catch (e) {
+ *   if (e instanceof TapError) console.log(e.report.results.filter(({ ok }) => !ok));
+ * }
+ * ```
+ */
 export class TapError extends HartbeatError {
   /** The class's name. */
   override name = "TapError";

@@ -4,7 +4,19 @@ import { causeName } from "../hart/trap.ts";
 import { OptionError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 
-/** Traps: all where nothing is said. */
+/**
+ * Traps: all where nothing is said.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type TrapSelector } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/kernel.elf" });
+ * const timer: TrapSelector = { interrupt: true, cause: 7 };
+ * machine.hook.trap(timer, (trap) => console.log(trap.place));
+ * await machine.run();
+ * ```
+ */
 export interface TrapSelector {
   /** Exceptions or interrupts by code or by the manual's name (`"breakpoint"`, `"load page fault"`), one or several. */
   readonly cause?: number | string | readonly (number | string)[];

@@ -18,7 +18,18 @@ import { addressText } from "./symbols.ts";
 import type { UnwindTarget } from "./unwind.ts";
 import { parsePath, type Step } from "./variable_path.ts";
 
-/** A variable of the guest's program, or a part of one. Reading it has no side effects. */
+/**
+ * A variable of the guest's program, or a part of one. Reading it has no side effects.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type Variable } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/debug_c_5_0.elf" });
+ * const variable: Variable = machine.variable("nodes[1]");
+ * console.log(variable.type, variable.size, variable.address, String(variable));
+ * ```
+ */
 export class Variable {
   /** As it was asked for. */
   readonly name: string;

@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { test } from "node:test";
 import { Machine } from "../mod.ts";
 import { parseCommandLine } from "../cli/options.ts";
+import { examples, programOf } from "./support/examples.ts";
 import { type Block, blocks, checkTypes, docsPages, page, ROOT, runProgram, SavedProgram } from "./support/pages.ts";
 
 /** The programs of a page. */
@@ -13,8 +14,9 @@ function programs(name: string): Block[] {
   return blocks(page(name)).filter(({ language }) => language === "ts");
 }
 
-test("the programs of README.md and docs/ have no type errors", () => {
-  const saved = ["README.md", ...docsPages()].flatMap(programs).map(({ text }) => new SavedProgram(text));
+test("the programs of README.md and docs/ and the examples in doc comments have no type errors", () => {
+  const texts = ["README.md", ...docsPages()].flatMap(programs).map(({ text }) => text);
+  const saved = [...texts, programOf(examples(ROOT))].map((text) => new SavedProgram(text));
   try {
     const { code, all } = checkTypes(saved);
     assert.equal(code, 0, all);

@@ -6,7 +6,18 @@ import type { SourceFile } from "./line_table.ts";
 import { rangesOf } from "./ranges.ts";
 import type { Die } from "./unit.ts";
 
-/** A place in a source file. */
+/**
+ * A place in a source file.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type SourcePosition } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/debug_c_5_0.elf" });
+ * const position: SourcePosition | undefined = machine.source(machine.symbols.lookup("main")!);
+ * console.log(`${position?.name}:${position?.line}`);
+ * ```
+ */
 export interface SourcePosition {
   /** The file's whole path, as far as the compiler knew it. */
   readonly file: string;

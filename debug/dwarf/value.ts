@@ -4,13 +4,23 @@ import { DwarfError } from "./cursor.ts";
 import { type Context, type Location, Unavailable } from "./expression.ts";
 import type { ArrayType, BaseType, Member, RecordType, Type } from "./types.ts";
 
-/** A value in JavaScript, by its type:
+/**
+ * A value in JavaScript, by its type:
  * - whole numbers up to 32 bits and floating-point numbers: `number`; larger whole numbers: `bigint`; truth values: `boolean`
  * - pointers and references: addresses, `number` on RV32 and `bigint` on RV64
  * - enumerations: their number; those of Rust the variant's name, or an object with that name and what the variant holds
  * - arrays, and tuples of Rust: arrays; of C's `char` and Rust's `&str`: text
  * - structures, classes, unions: objects
  * - undefined: optimised away, or not to be read
+ *
+ * @example
+ * ```ts
+ * import { Machine, type Plain } from "hartbeat";
+ *
+ * const machine = await Machine.create({ bios: "tests/programs/debug_c_5_0.elf" });
+ * const nodes: Plain = machine.variable("nodes").value;
+ * console.log(Array.isArray(nodes) && nodes.length);
+ * ```
  */
 export type Plain = number | bigint | boolean | string | undefined | Plain[] | { [member: string]: Plain };
 

@@ -18,7 +18,22 @@ export const SBI_ERROR = {
   NO_SHMEM: -9,
 } as const;
 
-/** What a call returns: `error` goes to a0, `value` to a1. A legacy call has only a0, which is `error`. */
+/**
+ * What a call returns: `error` goes to a0, `value` to a1. A legacy call has only a0, which is `error`.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type SbiAnswer } from "hartbeat";
+ *
+ * // li a7, 0x10 (Base); li a6, 0 (get_spec_version); ecall; j .
+ * const code = new Uint8Array(new Uint32Array([0x0100_0893, 0x0000_0813, 0x0000_0073, 0x0000_006f]).buffer);
+ * const machine = await Machine.create({ kernel: code });
+ * const version: SbiAnswer = { error: 0, value: 1 << 24 };
+ * machine.onSbiCall = ({ name }) => name === "BASE get_spec_version" ? version : undefined;
+ * await machine.run({ maxInstructions: 3 });
+ * console.log(machine.hart.x.a1);
+ * ```
+ */
 export interface SbiAnswer {
   /** 0, or a negative error code. */
   readonly error: number;

@@ -35,7 +35,25 @@ const PASSED_ON = new Map<number, number>([
   [CAUSE.illegalInstruction, FIRMWARE_EVENT.illegalInstruction],
 ]);
 
-/** A call, as scripts and logs see it. */
+/**
+ * A call, as scripts and logs see it.
+ *
+ * @example
+ * ```ts
+ * import { Machine, type SbiCall } from "hartbeat";
+ *
+ * // li a7, 0x10 (Base); li a6, 0 (get_spec_version); ecall; j .
+ * const code = new Uint8Array(new Uint32Array([0x0100_0893, 0x0000_0813, 0x0000_0073, 0x0000_006f]).buffer);
+ * const machine = await Machine.create({ kernel: code });
+ * const calls: SbiCall[] = [];
+ * machine.onSbiCall = (call) => {
+ *   calls.push(call);
+ *   return undefined; // hartbeat answers
+ * };
+ * await machine.run({ maxInstructions: 3 });
+ * console.log(calls[0]?.name);
+ * ```
+ */
 export interface SbiCall {
   /** Number of the hart that called. */
   readonly hart: number;
