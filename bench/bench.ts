@@ -1,12 +1,12 @@
-// Speed beside QEMU: every guest in hartbeat and in QEMU by turns, in CPU seconds less those of starting up, as a ratio.
+// Speed beside QEMU: every guest in hartbeat and in QEMU by turns, in CPU seconds less those of starting up, as a ratio; with
+// --node on Node beside Deno, too.
 // Usage: deno task bench [NAMES…] [--runs=N] [--scale=1|10] [--accel=interpreter|jit…] [--node]
 
-import { spawnSync } from "node:child_process";
 import { cpus } from "node:os";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { exitGuest, type Guest, guests, INTEGER_PROGRAMS, notRunnable, parseReport } from "./guests.ts";
+import { firstLine, type Host, withHosts } from "./hosts.ts";
 import { progress } from "../scripts/progress.ts";
 import { CommandError, geometricMean, measure, median, residentBytes } from "./measure.ts";
 
@@ -15,9 +15,8 @@ NAMES    programs (fib) or builds of them (virt64-fib); default: every program o
 --runs   runs of each guest in hartbeat and in QEMU; medians are shown
 --scale  1: a tenth of the work
 --accel  handed to hartbeat; its own default otherwise
---node   hartbeat under Node 24 in place of Deno`;
+--node   on Node 24 (the npm package, built for it) beside Deno, too`;
 
-const CLI = fileURLToPath(new URL("../cli.ts", import.meta.url));
 /** `-m 2G` may cost this much more than `--version`, in CPU seconds, and have this many bytes resident. */
 const START_SECONDS = 0.3, START_BYTES = 150e6;
 
@@ -48,20 +47,6 @@ function readArguments() {
   } catch (e) {
     fail((e as Error).message);
   }
-}
-
-/** First line that a command prints; fails if there is no such command. */
-function firstLine(command: string, args: readonly string[]): string {
-  const { stdout, status } = spawnSync(command, args, { encoding: "utf8" });
-  if (status !== 0) fail(`${command} ${args.join(" ")} does not run`);
-  return stdout.split("\n")[0]!;
-}
-
-/** Path of a Node that runs TypeScript by itself: the one at hand, or one that npx fetches. */
-function nodePath(): string {
-  const print = ["-p", "process.execPath"];
-  const { stdout } = spawnSync("node", ["-p", "parseInt(process.versions.node)"], { encoding: "utf8" });
-  return Number(stdout) >= 24 ? firstLine("node", print) : firstLine("npx", ["-y", "-p", "node@24", "node", ...print]);
 }
 
 /** The guests that names choose. */
@@ -111,75 +96,109 @@ async function main(): Promise<void> {
   if (values.help) return console.log(HELP);
   const runs = count("runs", values.runs);
   const chosen = choose(count("scale", values.scale), positionals);
-  const widths = ([32, 64] as const).filter((xlen) => chosen.some((guest) => guest.xlen === xlen));
+  await withHosts(values.node, (hosts) => compare(hosts, chosen, runs, values.accel));
+}
 
-  const onDeno = !values.node && "Deno" in globalThis;
-  const host = onDeno
-    ? [process.execPath, "run", "-A", "--no-check", CLI]
-    : [values.node ? nodePath() : process.execPath, CLI];
-  const accel = values.accel === undefined ? [] : ["-accel", values.accel];
-  const hartbeat = (path: string, ...more: string[]) => [...host, "-nographic", "-bios", path, ...accel, ...more];
+/** Measures, and prints what comes out. */
+async function compare(
+  hosts: readonly Host[],
+  chosen: readonly Guest[],
+  runs: number,
+  accel: string | undefined,
+): Promise<void> {
+  const widths = ([32, 64] as const).filter((xlen) => chosen.some((guest) => guest.xlen === xlen));
+  const accelerator = accel === undefined ? [] : ["-accel", accel];
+  const hartbeat = ({ command }: Host, path: string) => [...command, "-nographic", "-bios", path, ...accelerator];
   const qemu = (
     xlen: number,
     path: string,
   ) => [`qemu-system-riscv${xlen}`, "-machine", "virt", "-nographic", "-bios", path];
+  /** On every host, and in QEMU last. */
+  const all = (xlen: number, path: string) => [...hosts.map((host) => hartbeat(host, path)), qemu(xlen, path)];
 
-  const runtime = firstLine(host[0]!, ["--version"]).replace(/^deno (\S+).*/, "Deno $1").replace(/^v/, "Node ");
-  const emulator = /version (\S+)/.exec(firstLine("qemu-system-riscv64", ["--version"]))?.[1];
+  const emulator = /version (\S+)/.exec(firstLine(["qemu-system-riscv64", "--version"]))?.[1];
   const processor = `${cpus()[0]?.model.trim()} × ${cpus().length}`;
-  console.log(
-    `${processor}; ${runtime}; QEMU ${emulator}; -accel ${values.accel ?? "(default)"}; medians of ${runs}\n`,
-  );
+  const runtimes = hosts.map(({ name, version }) => `${name} ${version}`).join(", ");
+  console.log(`${processor}; ${runtimes}; QEMU ${emulator}; -accel ${accel ?? "(default)"}; medians of ${runs}\n`);
 
-  const startUp = new Map<number, { ours: number; theirs: number }>();
+  const startUp = new Map<number, readonly number[]>();
   for (const xlen of widths) {
     // Short, so it may be done more often: an error here is in every row.
-    const [ours, theirs] = await medians(`start-up, rv${xlen}`, Math.max(runs, 5), [
-      hartbeat(exitGuest(xlen)),
-      qemu(xlen, exitGuest(xlen)),
-    ]);
-    startUp.set(xlen, { ours: ours!, theirs: theirs! });
+    startUp.set(xlen, await medians(`start-up, rv${xlen}`, Math.max(runs, 5), all(xlen, exitGuest(xlen))));
   }
 
-  const rows = [["guest", "instructions", "hartbeat s", "QEMU s", "speed / QEMU's", "hartbeat MIPS", "QEMU MIPS"]];
-  const ratios = new Map<number, number[]>();
+  const names = [...hosts.map(({ name }) => name), "QEMU"];
+  const ratioNames = [
+    ...names.slice(0, -1).map((name) => `${name} / QEMU`),
+    ...names.slice(1, -1).map(() => "Node / Deno"),
+  ];
+  const rows = [[
+    "guest",
+    "instructions",
+    ...names.map((name) => `${name} s`),
+    ...names.map((name) => `${name} MIPS`),
+    ...ratioNames,
+  ]];
+  const means = new Map<number, number[][]>();
   for (const guest of chosen) {
     const name = `${guest.build}-${guest.program}-${guest.scale}`, start = startUp.get(guest.xlen)!;
-    const ours: number[] = [], theirs: number[] = [];
+    const commands = all(guest.xlen, guest.path), seconds = commands.map((): number[] => []);
     let instructions = 0;
     for (let run = 0; run < runs; run++) {
       progress(`${name}: run ${run + 1} of ${runs}`);
-      const here = await measure(hartbeat(guest.path)), there = await measure(qemu(guest.xlen, guest.path));
-      const report = parseReport(here.output), expected = parseReport(there.output).result;
-      if (report.result !== expected) fail(`${name}: hartbeat computes ${report.result}, QEMU ${expected}`);
-      instructions = report.instructions;
-      ours.push(here.seconds - start.ours);
-      theirs.push(there.seconds - start.theirs);
+      const results: string[] = [];
+      for (const [k, command] of commands.entries()) {
+        const measured = await measure(command), report = parseReport(measured.output);
+        seconds[k]!.push(measured.seconds - start[k]!);
+        results.push(report.result);
+        if (k === 0) ({ instructions } = report);
+      }
+      for (const [k, result] of results.entries()) {
+        if (result !== results.at(-1)) fail(`${name}: ${names[k]} computes ${result}, QEMU ${results.at(-1)}`);
+      }
     }
     progress("");
-    const a = median(ours), b = median(theirs);
+    const times = seconds.map(median), ours = times.slice(0, -1), theirs = times.at(-1)!;
+    // Speeds, so the other's time stands above.
+    const ratios = [...ours.map((time) => theirs / time), ...ours.slice(1).map((time) => ours[0]! / time)];
     if (INTEGER_PROGRAMS.includes(guest.program)) {
-      ratios.set(guest.xlen, [...ratios.get(guest.xlen) ?? [], b / a]);
+      means.set(guest.xlen, [...means.get(guest.xlen) ?? [], ratios]);
     }
-    const speed = (b / a).toFixed(b / a < 0.1 ? 3 : 2);
-    const mips = (seconds: number) => (instructions / seconds / 1e6).toFixed(0);
-    rows.push([name, `${instructions}`, a.toFixed(2), b.toFixed(2), speed, mips(a), mips(b)]);
+    rows.push([
+      name,
+      `${instructions}`,
+      ...times.map((time) => time.toFixed(2)),
+      ...times.map((time) => (instructions / time / 1e6).toFixed(0)),
+      ...ratios.map(ratioText),
+    ]);
   }
-  for (const [xlen, of] of ratios) {
-    rows.push([`geometric mean of ${of.length}, rv${xlen}`, "", "", "", geometricMean(of).toFixed(2), "", ""]);
+  for (const [xlen, of] of means) {
+    const columns = ratioNames.map((_, column) => ratioText(geometricMean(of.map((ratios) => ratios[column]!))));
+    rows.push([`geometric mean of ${of.length}, rv${xlen}`, "", ...names.flatMap(() => ["", ""]), ...columns]);
   }
   console.log(table(rows));
 
-  const large = hartbeat(exitGuest(64), "-m", "2G");
-  const [start, version] = await medians("start with -m 2G", Math.max(runs, 5), [large, [...host, "--version"]]);
-  const bytes = residentBytes(large), over = start! - version!;
-  const size = bytes === undefined ? "? MB (apt-get install time)" : `${(bytes / 1e6).toFixed(0)} MB`;
-  const list = [...startUp].map(([xlen, { ours, theirs }]) =>
-    `rv${xlen} hartbeat ${ours.toFixed(2)} s, QEMU ${theirs.toFixed(2)} s`
+  const list = [...startUp].map(([xlen, times]) =>
+    `rv${xlen} ${names.map((name, k) => `${name} ${times[k]!.toFixed(2)} s`).join(", ")}`
   );
   console.log(`\nStart-up, subtracted above: ${list.join("; ")}.`);
+  for (const host of hosts) await showLargeStart(host, hartbeat(host, exitGuest(64)), runs);
+}
+
+/** A ratio for the table. */
+function ratioText(ratio: number): string {
+  return ratio.toFixed(ratio < 0.1 ? 3 : 2);
+}
+
+/** Prints what RAM costs that the guest does not touch. */
+async function showLargeStart(host: Host, command: readonly string[], runs: number): Promise<void> {
+  const large = [...command, "-m", "2G"];
+  const commands = [large, [...host.command, "--version"]];
+  const [start, version] = await medians(`${host.name}: start with -m 2G`, Math.max(runs, 5), commands);
+  const bytes = residentBytes(large), over = start! - version!;
+  const size = bytes === undefined ? "? MB (apt-get install time)" : `${(bytes / 1e6).toFixed(0)} MB`;
   console.log(
-    `Start with \`-m 2G\`: ${over.toFixed(2)} s of CPU over \`--version\` (at most ${START_SECONDS}), ` +
+    `${host.name}, start with \`-m 2G\`: ${over.toFixed(2)} s of CPU over \`--version\` (at most ${START_SECONDS}), ` +
       `${size} resident (at most ${START_BYTES / 1e6}).`,
   );
 }

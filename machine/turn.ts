@@ -6,8 +6,14 @@
  */
 const Channel = MessageChannel;
 
+/** Node's own way. Its first message over a channel loads its whole implementation of `fetch`, which takes 60 ms. */
+const immediate: ((callback: () => void) => unknown) | undefined = "Deno" in globalThis
+  ? undefined
+  : (globalThis as { setImmediate?: (callback: () => void) => unknown }).setImmediate;
+
 /** Lets the host's event loop turn. */
 export function turn(): Promise<void> {
+  if (immediate !== undefined) return new Promise((resolve) => void immediate(resolve));
   return new Promise((resolve) => {
     const { port1, port2 } = new Channel();
     port1.onmessage = () => {

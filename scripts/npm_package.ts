@@ -32,6 +32,9 @@ export function output(source: string, extension: ".js" | ".d.ts"): string {
   return source.replace("./", "esm/").replace(/\.ts$/, extension);
 }
 
+/** Path in the package of the command. */
+export const COMMAND_FILE: string = output(EXPORTS[COMMAND.export]!, ".js");
+
 /** The package's `package.json`. */
 export function packageJson(): Record<string, unknown> {
   const exports = Object.entries(EXPORTS).filter(([name]) => name !== COMMAND.export).map(([name, source]) =>
@@ -46,7 +49,7 @@ export function packageJson(): Record<string, unknown> {
     license: configuration.license,
     type: "module",
     exports: { ...Object.fromEntries(exports), "./package.json": "./package.json" },
-    bin: { [COMMAND.name]: output(EXPORTS[COMMAND.export]!, ".js") },
+    bin: { [COMMAND.name]: COMMAND_FILE },
     files: ["docs", "esm", "!esm/package.json", "!esm/tests"],
     // process.getBuiltinModule came with 22.3.
     engines: { node: ">=22.3" },
@@ -73,7 +76,7 @@ export function complete(folder: string): void {
   writeFileSync(join(folder, "package.json"), JSON.stringify(packageJson(), null, 2) + "\n");
   writeFileSync(join(folder, "README.md"), packageReadme(readFileSync(join(ROOT, "README.md"), "utf8")));
   for (const name of ["LICENSE", "docs"]) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
-  change(output(EXPORTS[COMMAND.export]!, ".js"), (text) => text.replace(/^(#!.*\n)?/, "#!/usr/bin/env node\n"));
+  change(COMMAND_FILE, (text) => text.replace(/^(#!.*\n)?/, "#!/usr/bin/env node\n"));
   // `AsyncDisposable` is not in the library that TypeScript takes for most targets.
   change(output(EXPORTS["."]!, ".d.ts"), (text) => `/// <reference lib="esnext.disposable" />\n${text}`);
 }
