@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -138,17 +138,24 @@ test("a guest that waits for ever without any input ends with 1 and a reason", (
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   test(`${signal} ends a busy guest with 0, as in QEMU`, async () => {
-    const run = new Running(["-serial", "null", "-bios", program("flood")]);
-    await new Promise((resolve) => setTimeout(resolve, 3000));
-    run.signal(signal);
-    assert.equal(await run.ended(), 0);
-    assert.equal(run.stderr, `hartbeat: terminating on signal ${signal}\n`);
+    const folder = mkdtempSync(join(tmpdir(), "hartbeat-"));
+    try {
+      const file = join(folder, "console");
+      const run = new Running(["-serial", `file:${file}`, "-bios", program("flood")]);
+      await run.until(() => existsSync(file) && statSync(file).size > 0);
+      run.signal(signal);
+      assert.equal(await run.ended(), 0);
+      assert.equal(run.stderr, `hartbeat: terminating on signal ${signal}\n`);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 }
 
 test("a signal ends the process though nobody reads its output", async () => {
   const run = new Running([...NOGRAPHIC, "-bios", program("flood")], false);
-  await new Promise((resolve) => setTimeout(resolve, 3000));
+  // It has begun to write; no more is taken from the pipe than a buffer.
+  await new Promise((resolve) => run.process.stdout!.once("readable", resolve));
   run.signal("SIGTERM");
   assert.equal(await run.ended(), 0);
 });
