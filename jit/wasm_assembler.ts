@@ -190,6 +190,9 @@ function section(out: Bytes, id: number, contents: Bytes): void {
   out.append(contents);
 }
 
+/** Whether a condition is nearly always or hardly ever true. */
+export type Hint = "likely" | "unlikely";
+
 /** One function of a module, which has one parameter (i32) and one result (i32), and the functions that it imports. */
 export class WasmFunction {
   readonly #code = new Bytes();
@@ -198,6 +201,8 @@ export class WasmFunction {
   readonly #labels: Label[] = [];
   /** Where in the code its own index must be put. */
   readonly #selfCalls: number[] = [];
+  /** Where in the code branches are that are hardly ever, or nearly always, taken, for branch hints. */
+  readonly #hints: [at: number, hint: 0 | 1][] = [];
   /** Lines of text, if they are kept. */
   readonly lines: string[] | null;
 
@@ -278,8 +283,13 @@ export class WasmFunction {
   loop(label: string): Label {
     return this.#open(0x03, "loop", null, label);
   }
-  if(result: WasmType | null = null): Label {
+  /** Code for a condition that is on the stack; with a hint, the engine keeps the way that is hardly ever taken out of the other's. */
+  if(hint?: Hint, result: WasmType | null = null): Label {
+    this.#hint(hint);
     return this.#open(0x04, "if", result, "if");
+  }
+  #hint(hint: Hint | undefined): void {
+    if (hint !== undefined) this.#hints.push([this.#code.length, hint === "likely" ? 1 : 0]);
   }
   else(): void {
     this.lines?.push(`${"  ".repeat(this.#labels.length)}else`);
@@ -297,7 +307,9 @@ export class WasmFunction {
   br(label: Label): void {
     this.#branch(0x0c, "br", label);
   }
-  brIf(label: Label): void {
+  /** A jump on the condition on the stack. */
+  brIf(label: Label, hint?: Hint): void {
+    this.#hint(hint);
     this.#branch(0x0d, "br_if", label);
   }
   /** A jump to one of several labels, by the number on the stack. */
@@ -376,11 +388,28 @@ export class WasmFunction {
       locals.push(1);
       locals.push(TYPE_CODES[type]);
     }
+    this.#branchHints(out, locals.length);
     unsigned(code, locals.length + this.#code.length + 1);
     code.append(locals);
     code.append(this.#code);
     code.push(PLAIN.end);
     section(out, 10, code);
     return out.copy();
+  }
+
+  /** The section of branch hints ("Branch Hinting", phase 5 of the WebAssembly proposals): offsets from the local variables on. */
+  #branchHints(out: Bytes, locals: number): void {
+    if (this.#hints.length === 0) return;
+    const contents = new Bytes();
+    text(contents, "metadata.code.branch_hint");
+    contents.push(1);
+    unsigned(contents, this.#imports.length);
+    unsigned(contents, this.#hints.length);
+    for (const [at, hint] of this.#hints) {
+      unsigned(contents, locals + at);
+      contents.push(1);
+      contents.push(hint);
+    }
+    section(out, 0, contents);
   }
 }

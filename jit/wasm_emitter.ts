@@ -116,6 +116,11 @@ export class WasmEmitter {
   readonly #b: number;
   #exit!: Label;
   readonly #labels = new Map<string, Label>();
+  /** Local variables of the low halves of registers. */
+  readonly #low: (number | undefined)[] = [];
+  /** 64-bit registers whose values are the sign extensions of their low halves; of `#lowOnly`, just these are at hand. */
+  #narrow: RegisterSet = 0;
+  #lowOnly: RegisterSet = 0;
   /** Registers that differ from the register file where the emitter is. */
   #dirty: RegisterSet = 0;
   /** Registers that the shared exit may have to write back. */
@@ -140,7 +145,15 @@ export class WasmEmitter {
     ];
     for (let n = 1; n < 32; n++) if ((region.registers & 1 << n) !== 0) this.#x[n] = f.local(this.#word, `x${n}`);
     this.#values = new WasmValues(f, {
-      register: (n) => f.get(this.#x[n]!),
+      register: (n) => {
+        this.#widen(n);
+        f.get(this.#x[n]!);
+      },
+      isNarrow: (n) => (this.#narrow & 1 << n) !== 0,
+      lowHalf: (n) => {
+        if ((this.#narrow & 1 << n) !== 0) return f.get(this.#low[n]!);
+        f.get(this.#x[n]!), f.op("i32.wrap_i64");
+      },
       address: (which) => {
         const { pc, length } = this.#instruction;
         return [which === "pc" ? pc : pc + length | 0, region.high];
@@ -160,6 +173,7 @@ export class WasmEmitter {
     else this.#switch();
     f.op("unreachable");
     f.end();
+    this.#narrow = this.#lowOnly = 0;
     this.#sharedExit();
     return { module: f.module(), imports: f.imports, text: f.lines === null ? "" : this.#text(f.lines) };
   }
@@ -191,14 +205,45 @@ export class WasmEmitter {
     const f = this.#f, name = this.#word === "i64" ? "i64.store" : "i32.store";
     for (let n = 1; n < 32; n++) {
       if ((set & 1 << n) === 0) continue;
-      f.i32(0), f.get(this.#x[n]!), f.memory(name, this.#options.layout.x + this.#wordBytes * n);
+      f.i32(0);
+      if ((this.#lowOnly & 1 << n) === 0) f.get(this.#x[n]!);
+      else f.get(this.#low[n]!), f.op("i64.extend_i32_s");
+      f.memory(name, this.#options.layout.x + this.#wordBytes * n);
     }
+  }
+
+  // Registers by halves. What is known of them holds in a block and in those that only it leads to.
+
+  /** Sets a register to the value on the stack: the whole, or the low half of which it is the sign extension. */
+  #set(n: number, narrow: boolean): void {
+    if (narrow) {
+      this.#f.set(this.#low[n] ??= this.#f.local("i32", `w${n}`));
+      this.#narrow |= 1 << n, this.#lowOnly |= 1 << n;
+    } else {
+      this.#f.set(this.#x[n]!);
+      this.#narrow &= ~(1 << n), this.#lowOnly &= ~(1 << n);
+    }
+    this.#dirty |= 1 << n;
+  }
+  #extend(n: number): void {
+    this.#f.get(this.#low[n]!), this.#f.op("i64.extend_i32_s"), this.#f.set(this.#x[n]!);
+  }
+  #widen(n: number): void {
+    if ((this.#lowOnly & 1 << n) === 0) return;
+    this.#extend(n);
+    this.#lowOnly &= ~(1 << n);
+  }
+  /** Where ways of control flow meet, all registers are whole. */
+  #widenAll(): void {
+    for (let n = 1; n < 32; n++) this.#widen(n);
+    this.#narrow = 0;
   }
 
   /** Leaves for an address by the way that all rare exits share. */
   #rareExit(pc: number, dirty: RegisterSet): void {
     const f = this.#f;
     this.#written |= dirty;
+    for (let n = 1; n < 32; n++) if ((dirty & this.#lowOnly & 1 << n) !== 0) this.#extend(n);
     f.i32(pc), f.set(this.#e);
     f.i32(dirty), f.set(this.#m);
     f.br(this.#exit);
@@ -235,7 +280,7 @@ export class WasmEmitter {
   /** Leaves if fewer instructions remain than the way to the next check is long. */
   #check(block: Block, dirty: RegisterSet): void {
     const f = this.#f;
-    f.get(this.#n), f.i32(block.stretch), f.op("i32.lt_s"), f.if();
+    f.get(this.#n), f.i32(block.stretch), f.op("i32.lt_s"), f.if("unlikely");
     this.#rareExit(block.pc, dirty);
     f.end();
   }
@@ -245,7 +290,7 @@ export class WasmEmitter {
     const f = this.#f, cell = this.#options.cell(pc);
     this.#writeBack(this.#dirty);
     this.#storeCount();
-    this.#load("i32.load8_u", this.#options.layout.ready + cell), f.if();
+    this.#load("i32.load8_u", this.#options.layout.ready + cell), f.if("likely");
     f.get(0), f.i32(cell), f.returnCallIndirect();
     f.end();
     this.#return(pc);
@@ -268,7 +313,7 @@ export class WasmEmitter {
       const limit = ramSize - size + 1;
       if (wide) f.i64(limit, 0), f.op("i64.ge_u");
       else f.i32(limit), f.op("i32.ge_u");
-      f.brIf(slow);
+      f.brIf(slow, "unlikely");
       low(), f.set(at);
     } else {
       // An access that begins in the page of the entry and ends in it, at whatever alignment; an AMO's must be aligned.
@@ -279,7 +324,7 @@ export class WasmEmitter {
       if (size > 1 && !align) wide ? (f.i64(size - 1, 0), f.op("i64.add")) : (f.i32(size - 1), f.op("i32.add"));
       if (wide) f.i64(compared, -1), f.op("i64.and"), f.op("i64.ne");
       else f.i32(compared), f.op("i32.and"), f.op("i32.ne");
-      f.brIf(slow);
+      f.brIf(slow, "unlikely");
       f.get(at), f.memory("i32.load", buffer + 8), low(), f.op("i32.add"), f.set(at);
     }
     if (stores) {
@@ -289,7 +334,7 @@ export class WasmEmitter {
         f.get(at), f.i32(size - 1), f.op("i32.add"), f.i32(LINE_SHIFT), f.op("i32.shr_u");
         f.memory("i32.load8_u", layout.lines), f.op("i32.or");
       }
-      f.brIf(slow);
+      f.brIf(slow, "unlikely");
     }
     return { at, full, done };
   }
@@ -319,7 +364,7 @@ export class WasmEmitter {
     f.end();
     this.#load(type === "i64" ? "i64.load" : "i32.load", this.#options.layout.result), f.set(value);
     f.end();
-    this.#values.define(s.temp, value);
+    this.#values.define(s.temp, value, s.memory === "u8" || s.memory === "u16");
   }
 
   #storeMemory(s: Store): void {
@@ -351,7 +396,7 @@ export class WasmEmitter {
       f.i32(0);
       count++;
     });
-    f.call(s.name, count, 1), f.if();
+    f.call(s.name, count, 1), f.if("unlikely");
     this.#leaveHere();
     f.end();
     if (s.temp === null) return;
@@ -367,14 +412,19 @@ export class WasmEmitter {
     const f = this.#f;
     for (const s of statements) {
       switch (s.kind) {
-        case "setX":
-          this.#values.push(s.value), f.set(this.#x[s.register]!);
-          this.#dirty |= 1 << s.register;
+        case "setX": {
+          const narrow = this.#values.isNarrow(s.value);
+          narrow ? this.#values.pushLow(s.value) : this.#values.push(s.value);
+          this.#set(s.register, narrow);
           break;
+        }
         case "let": {
-          const local = this.#values.temp(s.value.type as WasmType);
-          this.#values.push(s.value), f.set(local);
-          this.#values.define(s.temp, local);
+          const narrow = this.#values.isNarrow(s.value);
+          const local = this.#values.temp(narrow ? "i32" : s.value.type as WasmType);
+          narrow ? this.#values.pushLow(s.value) : this.#values.push(s.value);
+          f.set(local);
+          if (narrow) this.#values.defineLow(s.temp, local);
+          else this.#values.define(s.temp, local);
           break;
         }
         case "load":
@@ -434,7 +484,7 @@ export class WasmEmitter {
   #stopIfAsked(i: RegionInstruction): void {
     const f = this.#f, { remaining } = this.#options.layout;
     this.#load("i32.load", remaining);
-    f.get(this.#n), f.i32(this.#ahead), f.op("i32.add"), f.op("i32.ne"), f.if();
+    f.get(this.#n), f.i32(this.#ahead), f.op("i32.add"), f.op("i32.ne"), f.if("unlikely");
     this.#writeBack(this.#dirty);
     f.i32(0), this.#load("i32.load", remaining), f.i32(1), f.op("i32.sub"), f.memory("i32.store", remaining);
     f.i32(i.pc + i.length | 0), f.i32(this.#region.high), f.call("goOnAt", 2, 0);
@@ -451,7 +501,7 @@ export class WasmEmitter {
     this.#values.push(last.target), f.set(target);
     f.get(target), wide && f.op("i32.wrap_i64"), f.set(this.#r);
     if (!this.#options.compressed) {
-      f.get(this.#r), f.i32(2), f.op("i32.and"), f.if();
+      f.get(this.#r), f.i32(2), f.op("i32.and"), f.if("unlikely");
       if (this.#instruction.hooks === undefined) this.#leaveHere();
       else this.#leaveWithoutHooks();
       f.end();
@@ -459,7 +509,7 @@ export class WasmEmitter {
     this.#statements(rest);
     if (!wide) return;
     f.get(target), f.i64(32, 0), f.op("i64.shr_u"), f.op("i32.wrap_i64");
-    f.i32(this.#region.high), f.op("i32.ne"), f.if();
+    f.i32(this.#region.high), f.op("i32.ne"), f.if("unlikely");
     this.#writeBack(this.#dirty);
     this.#storeCount();
     this.#values.pushHalvesOf(target), f.call("goOnAt", 2, 0);
@@ -478,10 +528,10 @@ export class WasmEmitter {
     };
     switch (t.kind) {
       case "branch": {
-        const dirty = this.#dirty;
+        const dirty = this.#dirty, narrow = this.#narrow, lowOnly = this.#lowOnly;
         f.get(this.#r), f.if();
         go(t.taken);
-        this.#dirty = dirty;
+        this.#dirty = dirty, this.#narrow = narrow, this.#lowOnly = lowOnly;
         f.else();
         go(t.next);
         f.end();
@@ -537,9 +587,9 @@ export class WasmEmitter {
     const f = this.#f, { ready, lookUp } = this.#options.layout;
     f.get(this.#r), f.i32(1), f.op("i32.shr_u"), f.i32(LOOK_UP_ENTRIES - 1), f.op("i32.and");
     f.i32(3), f.op("i32.shl"), f.tee(this.#e);
-    f.memory("i32.load", lookUp), f.get(this.#r), f.op("i32.ne"), f.brIf(slow);
+    f.memory("i32.load", lookUp), f.get(this.#r), f.op("i32.ne"), f.brIf(slow, "unlikely");
     f.get(this.#e), f.memory("i32.load", lookUp + 4), f.tee(this.#e);
-    f.memory("i32.load8_u", ready), f.op("i32.eqz"), f.brIf(slow);
+    f.memory("i32.load8_u", ready), f.op("i32.eqz"), f.brIf(slow, "unlikely");
   }
 
   /** Calls the region of a cell by number, or of the one whose address is in `r`, and goes on if it returns as expected. */
@@ -547,14 +597,14 @@ export class WasmEmitter {
     const f = this.#f;
     this.#writeBack(this.#dirty);
     this.#storeCount();
-    f.get(0), f.i32(0), f.op("i32.le_s"), f.if();
+    f.get(0), f.i32(0), f.op("i32.le_s"), f.if("unlikely");
     target(), f.op("return");
     f.end();
     if (cell !== null && cell === this.#options.cell(this.#region.entry.pc)) {
       f.get(0), f.i32(1), f.op("i32.sub"), f.callSelf(), f.set(this.#r);
     } else {
       const called = f.block("called"), slow = f.block("slow");
-      if (cell !== null) this.#load("i32.load8_u", this.#options.layout.ready + cell), f.op("i32.eqz"), f.brIf(slow);
+      if (cell !== null) this.#load("i32.load8_u", this.#options.layout.ready + cell), f.op("i32.eqz"), f.brIf(slow, "unlikely");
       else this.#findCell(slow);
       f.get(0), f.i32(1), f.op("i32.sub");
       if (cell !== null) f.i32(cell);
@@ -565,11 +615,11 @@ export class WasmEmitter {
       f.get(0), f.i32(1), f.op("i32.sub"), target(), f.call("called", 2, 1), f.set(this.#r);
       f.end();
     }
-    f.get(this.#r), f.i32(next.pc), f.op("i32.ne"), f.if();
+    f.get(this.#r), f.i32(next.pc), f.op("i32.ne"), f.if("unlikely");
     f.get(this.#r), f.op("return");
     f.end();
     this.#load("i32.load", this.#options.layout.remaining), f.set(this.#n);
-    this.#dirty = 0;
+    this.#dirty = this.#narrow = this.#lowOnly = 0;
     this.#check(next, 0);
     this.#loads(next.liveIn);
     this.#goto(block, next);
@@ -579,6 +629,7 @@ export class WasmEmitter {
 
   #goto(from: Block, to: Block): void {
     const f = this.#f;
+    if (!this.#region.reducible || to.order <= from.order || to.isMerge || to.isLoop) this.#widenAll();
     if (!this.#region.reducible) {
       f.i32(to.order), f.set(this.#b), f.br(this.#labels.get("S")!);
     } else if (to.order <= from.order) f.br(this.#labels.get(`L${to.label}`)!);
@@ -588,6 +639,7 @@ export class WasmEmitter {
 
   #tree(block: Block): void {
     const f = this.#f, merges = block.children.filter((child) => child.isMerge);
+    if (block.isMerge || block.isLoop) this.#narrow = this.#lowOnly = 0;
     if (block.isLoop) {
       this.#labels.set(`L${block.label}`, f.loop(`L${block.label}`));
       this.#check(block, block.dirtyIn);
@@ -621,6 +673,7 @@ export class WasmEmitter {
     f.get(this.#b), f.brTable(labels);
     for (const block of blocks) {
       f.end();
+      this.#narrow = this.#lowOnly = 0;
       if (block.isLoop) this.#check(block, block.dirtyIn);
       this.#body(block);
       this.#terminate(block);

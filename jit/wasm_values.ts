@@ -7,6 +7,10 @@ import type { PlainInstruction, WasmFunction, WasmType } from "./wasm_assembler.
 export interface WasmOperands {
   /** Pushes an integer register. */
   register(n: number): void;
+  /** Whether a 64-bit register is the sign extension of its low half, which is at hand. */
+  isNarrow(n: number): boolean;
+  /** Pushes the low half of a 64-bit register. */
+  lowHalf(n: number): void;
   /** Halves of the address of the instruction, or of the next one. */
   address(which: "pc" | "next"): readonly [low: number, high: number];
   /** Pushes the high half that an imported function left behind. */
@@ -48,6 +52,10 @@ export class WasmValues {
   readonly #temps: Record<WasmType, number[]> = { i32: [], i64: [] };
   #taken: Record<WasmType, number> = { i32: 0, i64: 0 };
   readonly #held = new Map<Value, number>();
+  /** The same of the low halves of 64-bit values that are their sign extensions. */
+  readonly #heldLow = new Map<Value, number>();
+  /** i32 values below 2^31. */
+  readonly #small = new Set<Value>();
 
   constructor(f: WasmFunction, operands: WasmOperands) {
     this.#f = f;
@@ -58,6 +66,8 @@ export class WasmValues {
   begin(): void {
     this.#taken = { i32: 0, i64: 0 };
     this.#held.clear();
+    this.#heldLow.clear();
+    this.#small.clear();
   }
 
   /** A local variable that is free until the instruction ends. */
@@ -66,15 +76,85 @@ export class WasmValues {
     return temps[index] ??= this.#f.local(type, `${type === "i32" ? "t" : "u"}${index}`);
   }
 
-  /** Says in which local variable a `temp` value is. */
-  define(value: Value, local: number): void {
+  /** Says in which local variable a `temp` value is. `small`: it is an i32 below 2^31. */
+  define(value: Value, local: number, small = false): void {
     this.#held.set(value, local);
+    if (small) this.#small.add(value);
+  }
+  /** The same of a 64-bit value that is the sign extension of an i32. */
+  defineLow(value: Value, local: number): void {
+    this.#heldLow.set(value, local);
+  }
+
+  /** Whether a 64-bit value is the sign extension of its low half, which is as cheap to have. */
+  isNarrow(v: Value): boolean {
+    if (v.type !== "i64" || this.#held.has(v)) return false;
+    if (this.#heldLow.has(v)) return true;
+    const { a, b } = v;
+    switch (v.operation) {
+      case "signExtend64":
+        return true;
+      case "zeroExtend64":
+        return a!.operation in COMPARE || a!.operation === "zeroExtend8" || a!.operation === "zeroExtend16" ||
+          this.#small.has(a!);
+      case "const":
+        return v.high === v.low >> 31;
+      case "x":
+        return this.#operands.isNarrow(v.low);
+      case "and":
+        return this.isNarrow(b!) && (this.isNarrow(a!) || b!.operation === "const" && b!.low >= 0);
+      case "or":
+      case "xor":
+        return this.isNarrow(a!) && this.isNarrow(b!);
+      case "select":
+        return this.isNarrow(b!) && this.isNarrow(v.c!);
+      case "shiftRightSigned":
+        return b!.operation === "const" && (b!.low & 63) < 32 && this.isNarrow(a!);
+      default:
+        return false;
+    }
+  }
+
+  /** Pushes the low half of a 64-bit value. */
+  pushLow(v: Value): void {
+    const f = this.#f, held = this.#heldLow.get(v), { a, b, operation } = v;
+    if (held !== undefined) return f.get(held);
+    if (operation === "x" && !this.#held.has(v)) return this.#operands.lowHalf(v.low);
+    if (!this.isNarrow(v)) {
+      this.push(v);
+      return f.op("i32.wrap_i64");
+    }
+    switch (operation) {
+      case "const":
+        return f.i32(v.low);
+      case "select":
+        this.pushLow(b!), this.pushLow(v.c!), this.push(a!), f.op("select");
+        break;
+      case "shiftRightSigned":
+        this.pushLow(a!), this.push(b!), f.op("i32.shr_s");
+        break;
+      case "and":
+      case "or":
+      case "xor":
+        this.pushLow(a!), this.pushLow(b!), f.op(`i32.${operation}`);
+        break;
+      default:
+        this.push(a!);
+    }
+    if (v.uses < 2) return;
+    const local = this.temp("i32");
+    f.tee(local);
+    this.#heldLow.set(v, local);
   }
 
   /** Pushes a value. */
   push(v: Value): void {
     const f = this.#f, held = this.#held.get(v);
     if (held !== undefined) return f.get(held);
+    if (v.operation !== "x" && v.operation !== "const" && v.operation !== "zeroExtend64" && this.isNarrow(v)) {
+      this.pushLow(v);
+      return f.op("i64.extend_i32_s");
+    }
     this.#compute(v);
     const isLeaf = v.a === null;
     if (v.uses < 2 || isLeaf) return;
@@ -116,10 +196,12 @@ export class WasmValues {
     const op = (of: WasmType, name: string) => f.op(`${of}.${name}` as PlainInstruction);
     if (operation in COMPARE) {
       const isZero = b!.operation === "const" && b!.low === 0 && (b!.type === "i32" || b!.high === 0);
-      this.push(a!);
-      if (operation === "eq" && isZero) return op(a!.type as WasmType, "eqz");
-      this.push(b!);
-      return op(a!.type as WasmType, COMPARE[operation]!);
+      // Sign extensions compare as what they extend, with signs and without.
+      const narrow = this.isNarrow(a!) && this.isNarrow(b!), of = narrow ? "i32" : a!.type as WasmType;
+      narrow ? this.pushLow(a!) : this.push(a!);
+      if (operation === "eq" && isZero) return op(of, "eqz");
+      narrow ? this.pushLow(b!) : this.push(b!);
+      return op(of, COMPARE[operation]!);
     }
     if (operation in COUNT) {
       this.push(a!);
@@ -141,8 +223,7 @@ export class WasmValues {
       case "next":
         return this.#constant(type, ...this.#operands.address(operation));
       case "wrap":
-        this.push(a!);
-        return f.op("i32.wrap_i64");
+        return this.pushLow(a!);
       case "signExtend64":
         this.push(a!);
         return f.op("i64.extend_i32_s");
@@ -227,13 +308,13 @@ export class WasmValues {
     const f = this.#f, x = this.#local(a!), y = this.#local(b!);
     const op = (name: string) => f.op(`${type}.${name}` as PlainInstruction);
     const isDivision = operation.startsWith("div"), isSigned = operation.endsWith("Signed");
-    f.get(y), op("eqz"), f.if(type);
+    f.get(y), op("eqz"), f.if("unlikely", type);
     if (isDivision) this.#constant(type, -1, -1);
     else f.get(x);
     f.else();
     if (isDivision && isSigned) {
       // WebAssembly traps on that overflow: dividing by -1 is to negate.
-      f.get(y), this.#constant(type, -1, -1), op("eq"), f.if(type);
+      f.get(y), this.#constant(type, -1, -1), op("eq"), f.if("unlikely", type);
       this.#constant(type, 0, 0), f.get(x), op("sub");
       f.else(), f.get(x), f.get(y), op("div_s"), f.end();
     } else {
