@@ -14,6 +14,7 @@ import type { HookSite } from "./code_hooks.ts";
 import type { Block, Region, RegionInstruction, RegisterSet } from "./region.ts";
 import { ELSEWHERE } from "./region_emitter.ts";
 import { type Label, type MemoryInstruction, WasmFunction, type WasmType } from "./wasm_assembler.ts";
+import { type SharedAccess, type SharedCheck, sharedChecks } from "./passes/shared_checks.ts";
 import { WasmValues } from "./wasm_values.ts";
 
 /** Where things are in the memory that WebAssembly sees: offsets in bytes. */
@@ -99,6 +100,21 @@ export function isForWasm(region: Region): boolean {
   return !region.blocks.some(({ instructions }) => instructions.some(({ statements }) => statements.some(isFloat)));
 }
 
+/** The stack pointer (psABI, "Integer Register Convention"): what lies there is hardly ever in a line with code. */
+const SP = 2;
+
+/** Distances, from the first byte that a check covers, of a byte in each line that its stores may reach. */
+function linesOf({ start, stores }: SharedCheck): number[] {
+  const distances: number[] = [];
+  for (let at = stores.start; at < stores.end - 1; at += 1 << LINE_SHIFT) distances.push(at - start);
+  return [...distances, stores.end - 1 - start];
+}
+
+/** Whether a check looks at the lines of all its stores, which takes less than each for itself. */
+function coversLines(check: SharedCheck): boolean {
+  return check.base === SP && check.storeCount > 1 && linesOf(check).length <= check.storeCount;
+}
+
 /** Emits the function of one region. */
 export class WasmEmitter {
   readonly #region: Region;
@@ -126,6 +142,9 @@ export class WasmEmitter {
   /** Registers that the shared exit may have to write back. */
   #written: RegisterSet = 0;
   #instruction!: RegionInstruction;
+  /** Accesses of the block at hand that share a check, and the offsets in RAM of what the checks cover. */
+  #shared: ReadonlyMap<Statement, SharedAccess> = new Map();
+  readonly #checked: number[] = [];
   /** What must be added to `n` for the instructions that remain including the present one. */
   #ahead = 0;
   #mayStop = false;
@@ -328,15 +347,20 @@ export class WasmEmitter {
       f.get(at), f.memory("i32.load", buffer + 8), low(), f.op("i32.add"), f.set(at);
     }
     if (stores) {
-      f.get(at), f.i32(LINE_SHIFT), f.op("i32.shr_u"), f.memory("i32.load8_u", layout.lines);
-      if (align && memory === "bare" && size > 1) f.get(at), f.i32(size - 1), f.op("i32.and"), f.op("i32.or");
-      if (!align && size > 1) {
-        f.get(at), f.i32(size - 1), f.op("i32.add"), f.i32(LINE_SHIFT), f.op("i32.shr_u");
-        f.memory("i32.load8_u", layout.lines), f.op("i32.or");
-      }
+      this.#checkLines(at, size, align);
       f.brIf(slow, "unlikely");
     }
     return { at, full, done };
+  }
+
+  /** Pushes what is not 0 where a store reaches lines that somebody watches, or (`align`) is misaligned without translation. */
+  #checkLines(at: number, size: number, align: boolean): void {
+    const f = this.#f, { memory, layout } = this.#options;
+    f.get(at), f.i32(LINE_SHIFT), f.op("i32.shr_u"), f.memory("i32.load8_u", layout.lines);
+    if (align && memory === "bare" && size > 1) f.get(at), f.i32(size - 1), f.op("i32.and"), f.op("i32.or");
+    if (align || size === 1) return;
+    f.get(at), f.i32(size - 1), f.op("i32.add"), f.i32(LINE_SHIFT), f.op("i32.shr_u");
+    f.memory("i32.load8_u", layout.lines), f.op("i32.or");
   }
 
   /** Pushes the address for the slow way, by halves. */
@@ -352,9 +376,50 @@ export class WasmEmitter {
     else f.get(full), f.i32(0);
   }
 
+  /**
+   * The offset in RAM of what a check covers, which the first of its accesses makes: the instruction is left to the interpreter
+   * where not all of it is RAM, or stores on the stack would reach code.
+   */
+  #sharedOffset({ check, isFirst }: SharedAccess): number {
+    const f = this.#f, { layout, ramBase, ramSize } = this.#options, wide = this.#word === "i64";
+    const at = this.#checked[check.number] ??= f.local("i32", `c${check.number}`);
+    if (!isFirst) return at;
+    const bytes = check.end - check.start, full = this.#values.temp(this.#word), before = check.start - ramBase;
+    this.#widen(check.base);
+    f.get(this.#x[check.base]!);
+    if (wide) f.i64(before | 0, Math.floor(before / 2 ** 32)), f.op("i64.add"), f.tee(full);
+    else f.i32(before | 0), f.op("i32.add"), f.tee(full);
+    if (wide) f.i64(ramSize - bytes + 1, 0), f.op("i64.ge_u");
+    else f.i32(ramSize - bytes + 1), f.op("i32.ge_u");
+    f.if("unlikely");
+    this.#leaveWhole();
+    f.get(full), wide && f.op("i32.wrap_i64"), f.set(at);
+    if (!coversLines(check)) return at;
+    linesOf(check).forEach((distance, k) => {
+      f.get(at), f.i32(distance), f.op("i32.add"), f.i32(LINE_SHIFT), f.op("i32.shr_u");
+      f.memory("i32.load8_u", layout.lines);
+      if (k > 0) f.op("i32.or");
+    });
+    f.if("unlikely");
+    this.#leaveWhole();
+    return at;
+  }
+  /** Leaves the instruction at hand to the interpreter, though it may do without; ends an `if`. */
+  #leaveWhole(): void {
+    this.#f.call("leave", 0, 0);
+    this.#leaveHere();
+    this.#f.end();
+  }
+
   #loadMemory(s: Load): void {
     const f = this.#f, type: WasmType = s.memory === "i64" ? "i64" : "i32", amo = s.access === "amo";
-    const value = this.#values.temp(type);
+    const value = this.#values.temp(type), shared = this.#shared.get(s);
+    if (shared !== undefined) {
+      f.get(this.#sharedOffset(shared));
+      f.memory(LOADS[s.memory]!, this.#options.layout.ram + shared.distance - shared.check.start), f.set(value);
+      this.#values.define(s.temp, value, s.memory === "u8" || s.memory === "u16");
+      return;
+    }
     const { at, full, done } = this.#access(s.address, sizeOf(s.memory), amo, amo);
     f.get(at), f.memory(LOADS[s.memory]!, this.#options.layout.ram), f.set(value);
     f.br(done);
@@ -370,16 +435,42 @@ export class WasmEmitter {
   #storeMemory(s: Store): void {
     const f = this.#f, size = sizeOf(s.memory), value = this.#values.temp(s.memory === "i64" ? "i64" : "i32");
     this.#values.push(s.value), f.set(value);
+    const shared = this.#shared.get(s);
+    if (shared !== undefined) return this.#storeShared(shared, STORES[size]!, accessCode(s.memory, false), size, value);
     const { at, full, done } = this.#access(s.address, size, true, false);
     f.get(at), f.get(value), f.memory(STORES[size]!, this.#options.layout.ram);
     f.br(done);
     f.end();
     f.i32(accessCode(s.memory, false)), this.#pushAddress(full);
+    this.#missedStore(size, value);
+    f.end();
+  }
+  /** Stores by the slow way, with the kind of access and its address on the stack. */
+  #missedStore(size: number, value: number): void {
+    const f = this.#f;
     if (size === 8) this.#values.pushHalvesOf(value);
     else f.get(value), f.i32(0);
     f.call("missedStore", 5, 1), f.if();
     this.#leaveHere();
     f.end();
+  }
+
+  #storeShared(shared: SharedAccess, name: MemoryInstruction, code: number, size: number, value: number): void {
+    const f = this.#f, { layout, ramBase } = this.#options, { check } = shared;
+    const at = this.#sharedOffset(shared), distance = shared.distance - check.start;
+    if (coversLines(check)) {
+      f.get(at), f.get(value), f.memory(name, layout.ram + distance);
+      return;
+    }
+    const offset = this.#values.temp("i32"), done = f.block("done"), slow = f.block("slow");
+    f.get(at), f.i32(distance), f.op("i32.add"), f.set(offset);
+    this.#checkLines(offset, size, false);
+    f.brIf(slow, "unlikely");
+    f.get(at), f.get(value), f.memory(name, layout.ram + distance);
+    f.br(done);
+    f.end();
+    f.i32(code), f.get(offset), f.i32(ramBase | 0), f.op("i32.add"), f.i32(0);
+    this.#missedStore(size, value);
     f.end();
   }
 
@@ -444,6 +535,7 @@ export class WasmEmitter {
   #body(block: Block): void {
     const f = this.#f, { instructions } = block;
     this.#dirty = block.dirtyIn;
+    if (this.#options.memory === "bare") this.#shared = sharedChecks(block);
     f.get(this.#n), f.i32(instructions.length), f.op("i32.sub"), f.set(this.#n);
     instructions.forEach((i, k) => {
       this.#instruction = i;
@@ -604,8 +696,9 @@ export class WasmEmitter {
       f.get(0), f.i32(1), f.op("i32.sub"), f.callSelf(), f.set(this.#r);
     } else {
       const called = f.block("called"), slow = f.block("slow");
-      if (cell !== null) this.#load("i32.load8_u", this.#options.layout.ready + cell), f.op("i32.eqz"), f.brIf(slow, "unlikely");
-      else this.#findCell(slow);
+      if (cell !== null) {
+        this.#load("i32.load8_u", this.#options.layout.ready + cell), f.op("i32.eqz"), f.brIf(slow, "unlikely");
+      } else this.#findCell(slow);
       f.get(0), f.i32(1), f.op("i32.sub");
       if (cell !== null) f.i32(cell);
       else f.get(this.#e);

@@ -33,6 +33,7 @@ export class WasmImports {
     };
     this.#functions["missedStore"] = (code, low, high, value, valueHigh) =>
       unit.storePlain(code!, low!, high!, value!, valueHigh!) ? 0 : this.#left();
+    this.#functions["leave"] = () => this.#leave(null);
     this.#functions["goOnAt"] = (low, high) => hart.setPc(low!, high!);
   }
 
