@@ -560,8 +560,7 @@ export class Executor implements HookedExecutor {
         hooked ? { ...environment, ...this.#hookFunctions, COUNTS: this.#hooks!.counts } : environment,
       ) as (depth: number) => number;
     const javaScript = new JavaScriptTranslator({ options, count: hart.count, x: hart.x, cell, make });
-    const { target } = this.code!.options, prefersWasm = xlen === 64 || this.#isTranslated;
-    const wasm = target === "javascript" || (target === "automatic" && !prefersWasm)
+    const wasm = this.code!.options.target === "javascript"
       ? null
       : this.#wasmTranslator(options, cache, loads, stores);
     cache.translators = wasm === null ? [javaScript] : [wasm, javaScript];
