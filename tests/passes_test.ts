@@ -12,15 +12,16 @@ import { INSTRUCTIONS } from "../isa/table.ts";
 import { physicalPage } from "../jit/code_space.ts";
 import { constant, foldConstants } from "../jit/passes/constant_folding.ts";
 import { withKnown } from "../jit/passes/known_values.ts";
-import { RegionBuilder } from "../jit/region.ts";
+import { sharedChecks } from "../jit/passes/shared_checks.ts";
+import { type Region, RegionBuilder } from "../jit/region.ts";
 import { Bus } from "../machine/bus.ts";
 import { resultOf } from "./evaluate_ir.ts";
 import { Program, RAM_BASE } from "./support/assemble.ts";
 import { WIDTHS } from "./support/guest.ts";
 import { seeded } from "./support/random_program.ts";
 
-/** IR of a region after all passes, by address less that of RAM. */
-function ir(p: Program): Record<string, string> {
+/** The region of a program, after all passes. */
+function regionOf(p: Program): Region {
   const bus = new Bus(new Ram(RAM_BASE, 0x1_0000), "ram"), decoder = new Decoder(p.xlen, new Set(EXTENSIONS));
   bus.writeBytes(RAM_BASE, p.build());
   const source = {
@@ -30,7 +31,12 @@ function ir(p: Program): Record<string, string> {
     pageOf: physicalPage,
     wasExecuted: () => true,
   };
-  const region = new RegionBuilder(source, { instructions: 1000, blocks: 100, inlined: 0 }).build(RAM_BASE | 0, 0)!;
+  return new RegionBuilder(source, { instructions: 1000, blocks: 100, inlined: 0 }).build(RAM_BASE | 0, 0)!;
+}
+
+/** IR of a region after all passes, by address less that of RAM. */
+function ir(p: Program): Record<string, string> {
+  const region = regionOf(p);
   const texts: Record<string, string> = {};
   for (const { instructions } of region.blocks) {
     for (const { pc, statements } of instructions) {
@@ -203,4 +209,45 @@ test("what a loop's head, the end of a region or a read may see is kept", () => 
   p.to("bne", "loop", { rs1: "a0", rs2: "a3" }).op("ecall");
   const texts = ir(p);
   for (const at of ["0", "4", "12"]) assert.match(texts[at]!, /^x11 = /);
+});
+
+test("accesses at constant distances from a register share a check, stores and loads apart from one another in it", () => {
+  const p = new Program(64).op("addi", { rd: "sp", rs1: "sp", imm: -32 });
+  p.op("sd", { rs1: "sp", rs2: "ra", imm: 24 }).op("sd", { rs1: "sp", rs2: "s0", imm: 16 });
+  p.op("lw", { rd: "a0", rs1: "sp", imm: 4 }).op("addi", { rd: "sp", rs1: "sp", imm: 32 });
+  p.op("lb", { rd: "a1", rs1: "sp" }).op("lb", { rd: "a2", rs1: "a1" });
+  const [block] = regionOf(p).blocks, shared = [...sharedChecks(block!).values()];
+  assert.deepEqual(shared.map(({ distance, isFirst }) => [distance, isFirst]), [
+    [24, true],
+    [16, false],
+    [4, false],
+    [32, false],
+  ]);
+  const { check } = shared[0]!;
+  assert.ok(shared.every((access) => access.check === check));
+  const { base, start, end, stores, accesses, storeCount } = check;
+  assert.deepEqual({ base, start, end, stores, accesses, storeCount }, {
+    base: 2,
+    start: 4,
+    end: 33,
+    stores: { start: 16, end: 32 },
+    accesses: 4,
+    storeCount: 2,
+  });
+});
+
+test("a check ends where its register is set, is out of reach, or the hart is called", () => {
+  const load = (p: Program, imm: number) => p.op("lw", { rd: "a0", rs1: "s0", imm });
+  const accesses = (between: (p: Program) => void) => {
+    const p = new Program(32);
+    load(p, 0), between(p), load(p, 4);
+    return sharedChecks(regionOf(p).blocks[0]!).size;
+  };
+  assert.equal(accesses((p) => p.op("addi", { rd: "a1", rs1: "s0" })), 2);
+  assert.equal(accesses((p) => p.op("addi", { rd: "s0", rs1: "s0", imm: 2000 })), 2);
+  assert.equal(accesses((p) => p.op("addi", { rd: "s0", rs1: "a0" })), 0);
+  assert.equal(accesses((p) => p.op("add", { rd: "s0", rs1: "s0", rs2: "a0" })), 0);
+  assert.equal(accesses((p) => [1, 2, 3].forEach(() => p.op("addi", { rd: "s0", rs1: "s0", imm: 2000 }))), 0);
+  assert.equal(accesses((p) => p.op("amoadd.w", { rd: "a1", rs1: "s0", rs2: "a1" })), 0);
+  assert.equal(accesses((p) => p.csr("csrrw", "mscratch", 0, "a1")), 0);
 });

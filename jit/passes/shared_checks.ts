@@ -72,7 +72,9 @@ export function sharedChecks(block: Block): ReadonlyMap<Statement, SharedAccess>
     check.stores.start = Math.min(check.stores.start, distance);
     check.stores.end = Math.max(check.stores.end, distance + size);
   };
-  for (const { statements } of block.instructions) {
+  for (const { statements, hooks } of block.instructions) {
+    // What is called may let somebody watch memory.
+    if (hooks !== undefined) open.clear();
     for (const s of statements) {
       if (s.kind === "load" || s.kind === "store") access(s);
       else if (s.kind === "call" || s.kind === "leave") open.clear();
