@@ -139,7 +139,10 @@ export class Bus implements PhysicalMemory {
       this.fault = true;
       return 0;
     }
-    if (size < 8) return device.read(offset, size as Width) | 0;
+    if (size < 8) {
+      const value = device.read(offset, size as Width);
+      return size === 4 ? value | 0 : value & (1 << 8 * size) - 1;
+    }
     const low = device.read(offset, 4) | 0;
     HIGH[0] = rule.doubleword === "low" ? 0 : device.read(offset + 4, 4) | 0;
     return low;

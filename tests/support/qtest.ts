@@ -95,7 +95,7 @@ export class BusBoard implements DeviceBoard {
   read(address: number, width: Width): Promise<number> {
     const value = this.bus.read(address, width);
     assert.equal(this.bus.fault, false);
-    return Promise.resolve(width === 4 ? value >>> 0 : value & (1 << 8 * width) - 1);
+    return Promise.resolve(value >>> 0);
   }
   write(address: number, width: Width, value: number): Promise<void> {
     this.bus.write(address, width, value | 0, 0);
