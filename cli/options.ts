@@ -53,6 +53,31 @@ function notYet(what: string): OptionError {
   return new OptionError(`${what}: not supported yet`);
 }
 
+/** Switches of `-machine` that say how QEMU does its work, and change nothing here. */
+const MACHINE_SWITCHES = ["graphics", "dump-guest-core", "mem-merge", "suppress-vmdesc"];
+
+function readMachine(settings: Settings, text: string, option: string): void {
+  const files = { kernel: "kernel", initrd: "initrd", append: "append", dtb: "dtb", firmware: "bios" } as const;
+  const known = ["dumpdtb", "aclint", "aia", "usb", ...Object.keys(files), ...MACHINE_SWITCHES];
+  const properties = readProperties(option, text, "type", known);
+  const on = (name: string) => {
+    const value = properties.get(name);
+    return value === undefined ? undefined : readSwitch(`${option} ${name}=`, value);
+  };
+  const { machine } = settings, aclint = on("aclint"), aia = properties.get("aia");
+  machine.machine = properties.get("type") ?? machine.machine;
+  if (aclint !== undefined) machine.aclint = aclint;
+  settings.deviceTreeFile = properties.get("dumpdtb") ?? settings.deviceTreeFile;
+  for (const [name, key] of Object.entries(files)) {
+    const value = properties.get(name);
+    if (value !== undefined) machine[key] = value;
+  }
+  for (const name of MACHINE_SWITCHES) on(name);
+  if (aia === "aplic" || aia === "aplic-imsic") throw notYet(`${option} aia=${aia}`);
+  if (aia !== undefined && aia !== "none") throw new OptionError(`${option} aia=${aia}: no such value; write none`);
+  if (on("usb") === true) throw notYet(`${option} usb=on`);
+}
+
 function readSerial(text: string): Serial {
   if (text === "stdio" || text === "mon:stdio") return { kind: "stdio", escapes: text !== "stdio" };
   if (text === "null" || text === "none") return { kind: "null" };
@@ -70,12 +95,10 @@ export const OPTIONS: readonly CommandOption[] = [
     names: ["machine", "M"],
     argument: "NAME",
     group: "Machine",
-    help: "board, virt if not given; help lists; dumpdtb=FILE writes its device tree",
+    help: "board, virt if not given; help lists; dumpdtb=FILE writes its tree; aclint=on",
     apply(settings, value, option) {
       if (value === "help" || value === "?") settings.listing = "machines";
-      const properties = readProperties(option, value, "type", ["dumpdtb"]);
-      settings.machine.machine = properties.get("type") ?? settings.machine.machine;
-      settings.deviceTreeFile = properties.get("dumpdtb") ?? settings.deviceTreeFile;
+      readMachine(settings, value, option);
     },
   },
   {

@@ -10,6 +10,7 @@ import type { Console } from "./console.ts";
 import type { BootPlan } from "./boot.ts";
 import type { Elf } from "./elf.ts";
 import type { FlashChips, Peripherals } from "./peripherals.ts";
+import type { FwCfgContents } from "./fw_cfg_items.ts";
 import type { Timeline } from "./timeline.ts";
 import { cells64 } from "./device_tree.ts";
 
@@ -21,6 +22,10 @@ export interface BoardParts {
   readonly console: Console;
   /** What options add to the board. */
   readonly peripherals: Peripherals;
+  /** What the firmware is told by a device of its own, on boards that have one. */
+  readonly fwCfg: FwCfgContents;
+  /** Whether timer and software interrupts are those of an ACLINT. */
+  readonly aclint: boolean;
   /** Programs that are loaded, for boards whose devices stand at symbols. */
   readonly elfs: readonly Elf[];
   /** Ends the run with an exit code. */
@@ -70,6 +75,8 @@ export interface Board {
   /** Its flash chips. */
   readonly flash: FlashChips;
   readonly romSize: number;
+  /** Whether it can have an ACLINT. */
+  readonly hasAclint: boolean;
   /** Adds its devices to the bus. */
   build(parts: BoardParts): BuiltBoard;
 }
@@ -133,14 +140,20 @@ export function cpusNode(harts: readonly Hart[]): DeviceTreeNode {
         "interrupt-controller": {
           properties: {
             "#interrupt-cells": 1,
-            "#address-cells": 0,
             "interrupt-controller": true,
             "compatible": "riscv,cpu-intc",
+            // QEMU's tree lacks it, and dtc warns of that.
+            "#address-cells": 0,
           },
         },
       },
     };
   }
+  const cores = harts.map(({ id }) => [`core${id}`, { properties: { "cpu": { reference: `/cpus/cpu@${id}` } } }]);
+  children["cpu-map"] = {
+    properties: {},
+    children: { cluster0: { properties: {}, children: Object.fromEntries(cores) } },
+  };
   return {
     properties: { "#address-cells": 1, "#size-cells": 0, "timebase-frequency": TIMEBASE_HZ },
     children,

@@ -225,6 +225,7 @@ function bootWarnings(
  *   `-bios none` it is the start of RAM.
  * - The built-in SBI (`-bios default`, or a kernel without `-bios`) takes no memory; the kernel's address is the start of RAM plus 2
  *   MiB, on RV32 plus 4 MiB, where it is with OpenSBI. An ELF may just as well be linked to the start of RAM.
+ * - A kernel is no part of this where the second flash chip is filled: firmware there gets it by fw_cfg.
  * - `-kernel FILE`: an ELF goes to its physical addresses and is started at the lowest of them, not at its entry; a U-Boot
  *   image goes where it says; a Linux `Image` (its header is ignored) and anything else goes to the kernel's address.
  *   The start goes into the `next_addr` of fw_dynamic's information, which the reset vector's a2 points to. Where the second

@@ -12,8 +12,8 @@ export function withChosen(
   append: string | undefined,
 ): DeviceTreeNode {
   let result = tree;
-  if (stdoutPath !== undefined) result = withProperty(result, "/chosen", "stdout-path", stdoutPath);
   if (append !== undefined) result = withProperty(result, "/chosen", "bootargs", append);
+  if (stdoutPath !== undefined) result = withProperty(result, "/chosen", "stdout-path", stdoutPath);
   if (plan.initrd !== undefined) {
     result = withProperty(result, "/chosen", "linux,initrd-start", cells64(plan.initrd.start));
     result = withProperty(result, "/chosen", "linux,initrd-end", cells64(plan.initrd.end));

@@ -81,6 +81,11 @@ export class DebugAccess {
     return this.#harts.length;
   }
 
+  /** Physical memory with its devices: reads and writes are those of a hart. */
+  get bus(): Bus {
+    return this.#bus;
+  }
+
   /** What answers physical addresses, by address. */
   get regions(): readonly Region[] {
     return this.#bus.regions;

@@ -36,6 +36,8 @@ export interface DeviceModel {
   readonly description: string;
   /** Properties besides `id` and `bus`. */
   readonly properties: Properties;
+  /** What firmware calls it if it can be booted from. */
+  readonly bootUnit?: string;
   /** Makes the device that a virtio transport gets. @throws {OptionError} If properties do not fit. */
   create?(parts: ModelParts): VirtioDevice;
   /** Adds it to a virtio-serial-device. @throws {OptionError} If properties do not fit. */
@@ -84,6 +86,7 @@ function blockSize(parts: ModelParts, name: string, usual: number): number {
 const virtioBlock: DeviceModel = {
   category: "Storage",
   description: "disk",
+  bootUnit: "disk@0,0",
   properties: {
     "drive": { type: "str", help: "ID of a -drive to use as a backend" },
     "serial": { type: "str", help: "serial number, 20 bytes", usual: "" },
@@ -98,7 +101,7 @@ const virtioBlock: DeviceModel = {
     "config-wce": { type: "bool", help: "on/off", usual: true },
     "write-cache": { type: "OnOffAuto", help: "on/off/auto", usual: "auto" },
     "share-rw": { type: "bool", help: "on/off; nothing is locked", usual: false },
-    "bootindex": { type: "int32", help: "for firmware; not used" },
+    "bootindex": { type: "int32", help: "place in the order in which firmware tries devices" },
     ...ringProperties,
   },
   create(parts) {
@@ -157,10 +160,11 @@ function macAddress(where: string, text: string | undefined, index: number): Uin
 const virtioNetwork: DeviceModel = {
   category: "Network",
   description: "network card",
+  bootUnit: "ethernet-phy@0",
   properties: {
     "netdev": { type: "str", help: "ID of a -netdev to use as a backend" },
     "mac": { type: "str", help: "Ethernet 6-byte MAC Address, example: 52:54:00:12:34:56" },
-    "bootindex": { type: "int32", help: "for firmware; not used" },
+    "bootindex": { type: "int32", help: "place in the order in which firmware tries devices" },
     ...ringProperties,
   },
   create(parts) {

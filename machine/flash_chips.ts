@@ -49,7 +49,7 @@ export function flashChips(
   return {
     devices,
     nodes: {
-      [`flash@${map.address.toString(16)}`]: { properties: { "compatible": "cfi-flash", "reg": reg, "bank-width": 4 } },
+      [`flash@${map.address.toString(16)}`]: { properties: { "bank-width": 4, "reg": reg, "compatible": "cfi-flash" } },
     },
   };
 }

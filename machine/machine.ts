@@ -35,6 +35,7 @@ import { failureReport } from "./failure_report.ts";
 import { openFile, readFile } from "./files.ts";
 import { FailureDetector, type FailureOptions, PANIC_PATTERNS, PANIC_SYMBOLS } from "./failures.ts";
 import { LONGEST_LOOP, StillLoop } from "./still_loop.ts";
+import { fwCfgContents } from "./fw_cfg_items.ts";
 import { flashBoot } from "./flash_chips.ts";
 import { HartView } from "./hart_view.ts";
 import type { ImageFile, LoadPiece } from "./image.ts";
@@ -241,7 +242,11 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   private constructor(options: MachineOptions) {
     const boardName = options.machine ?? "virt", definition = BOARDS.get(boardName);
     if (definition === undefined) {
-      throw new OptionError(`-machine ${boardName}: no such board${nearest(boardName, [...BOARDS.keys()])}`);
+      const known = [...BOARDS.keys()], guess = nearest(boardName, known) || `; there are ${known.join(" and ")}`;
+      throw new OptionError(`-machine ${boardName}: no such board${guess}`);
+    }
+    if (options.aclint && !definition.hasAclint) {
+      throw new OptionError(`-machine ${boardName},aclint=on: ${boardName} has a CLINT only`);
     }
     this.board = boardName;
     this.#definition = definition;
@@ -278,14 +283,21 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
 
     const range = { name: "RAM", address: definition.ramBase, size: memorySize };
     this.#peripherals = planPeripherals(options, definition);
+    const initrd = file(options.initrd, "-initrd");
+    // Firmware in the second flash chip starts the kernel itself, and gets it by fw_cfg, as with QEMU.
+    const started = this.#peripherals.flash[1] !== undefined && kernel !== undefined;
+    const fwCfg = fwCfgContents({
+      harts: smp,
+      ...(started && { kernel: kernel.bytes, ...(initrd && { initrd: initrd.bytes }) }),
+      ...(options.append !== undefined && { append: options.append }),
+    });
     const plan = planBoot({
       ...flashBoot(definition.flash, this.#peripherals),
       xlen: cpu.xlen,
       harts: smp,
       memory: range,
       ...(bios && { bios }),
-      ...(kernel && { kernel }),
-      ...(options.initrd !== undefined && { initrd: readFile(options.initrd, "-initrd") }),
+      ...(!started && { ...(kernel && { kernel }), ...(initrd && { initrd }) }),
       loaders: loaders.map(({ address, data, file, ...rest }) => ({
         ...rest,
         ...(file && { file }),
@@ -325,6 +337,8 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       console: this.console,
       peripherals: this.#peripherals,
       elfs: plan.elfs,
+      fwCfg,
+      aclint: options.aclint ?? false,
       exit,
       reset,
     });

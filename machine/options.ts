@@ -108,6 +108,8 @@ export interface SemihostingOptions {
 export interface MachineOptions {
   /** Board: `virt` (the default) or `spike`. */
   readonly machine?: string;
+  /** Timer and software interrupts of the board `virt`: an ACLINT's (true) or a CLINT's (the default); `-machine aclint=`. */
+  readonly aclint?: boolean;
   /** CPU with properties, as `-cpu`: `"rv64"`, `"rv32,zbb=off"`, `"sifive-u54"`. Default: by the ELF's class, else `rv64`. */
   readonly cpu?: string;
   /** RAM: bytes, or a text with suffix K, M, G; a number in a text without suffix is MiB. Default 128M. */

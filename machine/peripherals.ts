@@ -19,6 +19,7 @@ import { OptionError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 import { NetworkHub, NetworkPort } from "./network.ts";
 import { readRtcBase } from "./rtc_base.ts";
+import { unknownModel } from "./unknown_model.ts";
 
 /** What a board gets besides what it always has. */
 export interface Peripherals {
@@ -26,6 +27,10 @@ export interface Peripherals {
   /** Other ends of network cards, and of virtio consoles and ports, by id. */
   readonly networks: ReadonlyMap<string, NetworkPort>;
   readonly chardevs: ReadonlyMap<string, Console>;
+  /** What random numbers follow from. */
+  readonly seed: number;
+  /** Devices from which to boot. */
+  readonly bootDevices: readonly BootDevice[];
   /** What the real-time clock shows at power-on, nanoseconds since 1970-01-01 UTC. */
   readonly rtcBase: bigint;
   /** Contents of the flash chips; undefined: those of an empty one. */
@@ -34,6 +39,16 @@ export interface Peripherals {
   readonly virtioLegacy: boolean;
   /** Devices by the number of their virtio transport. */
   readonly virtio: ReadonlyMap<number, VirtioDevice>;
+}
+
+/** A device from which to boot. */
+export interface BootDevice {
+  /** `bootindex=`: smaller ones first. */
+  readonly index: number;
+  /** Its virtio transport. */
+  readonly slot: number;
+  /** What it is called there: name and unit address in Open Firmware's way. */
+  readonly unit: string;
 }
 
 /** The options that matter here. */
@@ -195,14 +210,10 @@ export function planPeripherals(
   const drives = new Drives(options.drives ?? [], options.snapshot ?? false);
   try {
     const slots = new VirtioSlots(transports), ids = new Set<string>(), counts = new Map<string, number>();
-    const serials = new Map<string, VirtioConsole>();
+    const serials = new Map<string, VirtioConsole>(), bootDevices: BootDevice[] = [];
     const add = (device: DeviceOptions, where: string) => {
       const { driver, id, bus, ...given } = device, model = DEVICE_MODELS.get(driver);
-      if (model === undefined) {
-        throw new OptionError(
-          `${where}: '${driver}' is not a valid device model name${nearest(driver, [...DEVICE_MODELS.keys()])}`,
-        );
-      }
+      if (model === undefined) throw unknownModel(where, driver, [...DEVICE_MODELS.keys()]);
       if (id !== undefined) {
         checkId(where, id);
         if (ids.has(id)) throw new OptionError(`${where}: Duplicate ID '${id}' for device`);
@@ -216,6 +227,13 @@ export function planPeripherals(
       const slot = slots.choose(where, driver, bus);
       const made = model.create!(parts);
       made.withheld = withheldFeatures(properties);
+      const bootIndex = properties.get("bootindex") as number | undefined;
+      if (model.bootUnit !== undefined && bootIndex !== undefined && bootIndex >= 0) {
+        if (bootDevices.some(({ index }) => index === bootIndex)) {
+          throw new OptionError(`${where}: The bootindex ${bootIndex} has already been used`);
+        }
+        bootDevices.push({ index: bootIndex, slot, unit: model.bootUnit });
+      }
       slots.devices.set(slot, made);
       if (made instanceof VirtioConsole) serials.set(id === undefined ? `virtio-serial-bus.${index}` : `${id}.0`, made);
     };
@@ -226,6 +244,8 @@ export function planPeripherals(
       drives,
       networks,
       chardevs,
+      seed,
+      bootDevices,
       rtcBase,
       flash: chips,
       virtio: slots.devices,

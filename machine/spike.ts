@@ -1,20 +1,11 @@
 // The `spike` board: CLINT, RAM and the host-target interface at the symbols `tohost` and `fromhost` of the program, as
 // QEMU's board of that name. The public ISA tests run on it as they are.
 
-import { Clint } from "../devices/clint.ts";
 import type { Clock, Device } from "../devices/device.ts";
 import { Htif } from "../devices/htif.ts";
 import { LINE_SHIFT, WATCH } from "../hart/memory.ts";
-import { INTERRUPT } from "../hart/trap.ts";
-import {
-  type Board,
-  type BoardParts,
-  type BuiltBoard,
-  cpusNode,
-  hartInterruptController,
-  memoryNode,
-} from "./board.ts";
-import { cells64 } from "./device_tree.ts";
+import { type Board, type BoardParts, type BuiltBoard, cpusNode, memoryNode } from "./board.ts";
+import { coreInterrupts } from "./core_interrupts.ts";
 import type { Elf } from "./elf.ts";
 import { LoadError } from "./errors.ts";
 
@@ -120,23 +111,11 @@ function receiveWithoutHtif({ console }: BoardParts): () => number | undefined {
 }
 
 function build(parts: BoardParts): BuiltBoard {
-  const { bus, harts, timeline } = parts;
-  const clint = new Clint({
-    name: "clint@2000000",
-    clock: timeline,
-    harts: harts.map((hart) => ({
-      software: { set: (level) => hart.setLine(INTERRUPT.machineSoftware, level) },
-      timer: { set: (level) => hart.setLine(INTERRUPT.machineTimer, level) },
-    })),
-  });
-  for (const hart of harts) {
-    hart.time = clint;
-    hart.supervisorTimer = clint.comparator({ set: (level) => hart.timerReached(level) });
-  }
-  bus.addDevice(SPIKE.clint.address, clint);
+  const { bus, harts } = parts;
+  const core = coreInterrupts({ clint: SPIKE.clint }, parts);
   const htif = addHtif(parts);
   return {
-    devices: [clint, ...htif],
+    devices: [...core.devices, ...htif],
     ...(htif.length > 0 ? { stdoutPath: "/htif" } : { receive: receiveWithoutHtif(parts) }),
     deviceTree: {
       properties: {
@@ -146,26 +125,14 @@ function build(parts: BoardParts): BuiltBoard {
         "model": "ucbbar,spike-bare,qemu",
       },
       children: {
-        ...(htif.length > 0 ? { htif: { properties: { "compatible": "ucb,htif0" } } } : {}),
+        chosen: { properties: {} },
         "memory@80000000": memoryNode(bus.ram.base, bus.ram.size),
         cpus: cpusNode(harts),
         soc: {
           properties: { "#address-cells": 2, "#size-cells": 2, "compatible": "simple-bus", "ranges": true },
-          children: {
-            "clint@2000000": {
-              properties: {
-                "compatible": ["sifive,clint0", "riscv,clint0"],
-                "reg": cells64(SPIKE.clint.address, SPIKE.clint.size),
-                "interrupts-extended": harts.flatMap(({ id }) => [
-                  { reference: hartInterruptController(id) },
-                  INTERRUPT.machineSoftware,
-                  { reference: hartInterruptController(id) },
-                  INTERRUPT.machineTimer,
-                ]),
-              },
-            },
-          },
+          children: core.nodes,
         },
+        ...(htif.length > 0 ? { htif: { properties: { "compatible": "ucb,htif0" } } } : {}),
       },
     },
   };
@@ -181,5 +148,6 @@ export const spike: Board = {
   virtioTransports: 0,
   flash: { address: 0, count: 0, chipSize: 0 },
   romSize: SPIKE.rom.size,
+  hasAclint: false,
   build,
 };

@@ -22,7 +22,8 @@ export function virtioTransports(
 ): { readonly devices: readonly Device[]; readonly nodes: Readonly<Record<string, DeviceTreeNode>> } {
   const { bus, plic, plicPath, clock, peripherals } = parts;
   const devices: Device[] = [], nodes: Record<string, DeviceTreeNode> = {};
-  for (let slot = 0; slot < map.count; slot++) {
+  // From the last to the first, as in QEMU's tree: the last transport gets the first device, which systems are to find first.
+  for (let slot = map.count - 1; slot >= 0; slot--) {
     const address = map.address + slot * map.size, irq = map.irq + slot, device = peripherals.virtio.get(slot);
     const name = `virtio_mmio@${address.toString(16)}`;
     const transport = new VirtioMmio({
@@ -37,10 +38,10 @@ export function virtioTransports(
     devices.push(transport);
     nodes[name] = {
       properties: {
-        "compatible": "virtio,mmio",
-        "reg": cells64(address, map.size),
         "interrupts": irq,
         "interrupt-parent": { reference: plicPath },
+        "reg": cells64(address, map.size),
+        "compatible": "virtio,mmio",
       },
     };
   }

@@ -16,6 +16,10 @@ test("one and two dashes are the same, and later options win", () => {
   assert.equal(parse("-m 1G -m 2G").machine.memory, "2G");
   assert.deepEqual(parse("-machine virt -machine dumpdtb=a,,b").machine, { machine: "virt" });
   assert.equal(parse("-machine virt,dumpdtb=a,,b").deviceTreeFile, "a,b");
+  assert.deepEqual(parse("-M virt,aclint=on,aia=none,usb=off,graphics=off").machine, { machine: "virt", aclint: true });
+  assert.deepEqual(parse("-M virt,kernel=k,firmware=none,append=quiet,initrd=i,dtb=d").machine, {
+    ...{ machine: "virt", kernel: "k", bios: "none", append: "quiet", initrd: "i", dtb: "d" },
+  });
   assert.equal(parse("-M type=spike").machine.machine, "spike");
 });
 
@@ -168,6 +172,10 @@ for (
     ["-device loader,fil=x", "-device loader,fil=x: no property fil; did you mean file?"],
     ["-device loader,file=x,addr=0y1", "-device loader,addr=: 0y1 is not a number"],
     ["-device loader,file=x,force-raw=maybe", "-device loader,force-raw=: maybe is neither on nor off"],
+    ["-machine virt,aia=aplic", "-machine aia=aplic: not supported yet"],
+    ["-machine virt,aia=plic", "-machine aia=plic: no such value; write none"],
+    ["-machine virt,usb=on", "-machine usb=on: not supported yet"],
+    ["-machine virt,aclint=maybe", "-machine aclint=: maybe is neither on nor off"],
     ["-machine virt,dumpdt=x", "-machine virt,dumpdt=x: no property dumpdt; did you mean dumpdtb?"],
     ["-serial stdo", "-serial stdo: no such value; did you mean stdio?"],
     ["-serial tcp::1", "-serial tcp::1: not supported yet"],
@@ -197,6 +205,7 @@ for (
 
 for (
   const [line, message] of [
+    ["-machine sifive_u", "-machine sifive_u: no such board; there are virt and spike"],
     ["-machine vrit", "-machine vrit: no such board; did you mean virt?"],
     ["-cpu rv65", "-cpu rv65: no such CPU; did you mean rv64?"],
     ["-cpu rv64,v=on", "-cpu rv64,v=on: hartbeat does not have v; it can only be off"],

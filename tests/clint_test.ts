@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Clint } from "../devices/clint.ts";
+import { debugAccess } from "../machine/debug_access.ts";
+import { Machine } from "../mod.ts";
 import { FakeClock, FakeLine } from "./device_fakes.ts";
 
 const MSIP = 0;
@@ -249,4 +251,23 @@ test("a snapshot does not change when the device goes on", () => {
   device.write(MSIP, 4, 1);
   write64(device, MTIMECMP, 7n);
   assert.deepEqual(state, before);
+});
+
+test("an ACLINT makes supervisor software interrupts pending, and is otherwise a CLINT", async () => {
+  const SSWI = 0x2f0_0000, SSIP = 2n, MSIP = 8n;
+  await using machine = await Machine.create<64>({ cpu: "rv64", bios: "none", smp: 2, aclint: true });
+  const { bus } = debugAccess(machine),
+    pending = () => machine.harts.map((hart) => hart.readCsr("mip") & (SSIP | MSIP));
+  for (const [address, value] of [[SSWI, 2], [SSWI + 8, 1], [SSWI + 4, 3]] as const) bus.write(address, 4, value, 0);
+  assert.deepEqual(pending(), [0n, SSIP]);
+  assert.deepEqual([bus.read(SSWI + 4, 4), bus.fault], [0, false]);
+  bus.write(SSWI + 4, 4, 0, 0);
+  assert.deepEqual(pending(), [0n, SSIP]);
+  machine.harts[1]!.writeCsr("mip", 0n);
+  bus.write(0x200_0000, 4, 1, 0);
+  assert.deepEqual(pending(), [MSIP, 0n]);
+  await using plain = await Machine.create({ cpu: "rv64", bios: "none" });
+  debugAccess(plain).bus.write(SSWI, 4, 1, 0);
+  assert.equal(debugAccess(plain).bus.fault, true);
+  await assert.rejects(Machine.create({ machine: "spike", aclint: true }), /spike has a CLINT only/);
 });

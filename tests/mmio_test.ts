@@ -10,7 +10,7 @@ import { Device } from "../machine/mmio.ts";
 import { Program } from "./support/assemble.ts";
 import { WIDTHS } from "./support/guest.ts";
 
-const AT = 0x4000_0000, PLIC = 0xc00_0000;
+const AT = 0x1800_0000, PLIC = 0xc00_0000;
 
 /** Sums what it reads `times` times from the device's word at 4, and writes each sum to the one at 8. */
 function reader(xlen: 32 | 64, times: number): Program {
@@ -146,7 +146,7 @@ test("a device class has interrupts, alarms, DMA, and a node of the device tree"
     memory: "4M",
     mmio: [{ address: AT, device, irq: 40 }],
   });
-  const node = nodeAt(parseDeviceTree(m.deviceTree, "tree").root, "/soc/countdown@40000000");
+  const node = nodeAt(parseDeviceTree(m.deviceTree, "tree").root, "/soc/countdown@18000000");
   assert.ok(node !== undefined);
   assert.deepEqual(Object.keys(node.properties), ["compatible", "reg", "interrupts", "interrupt-parent"]);
   assert.equal((await m.run()).kind, "exit");

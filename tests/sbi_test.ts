@@ -314,7 +314,7 @@ for (const xlen of WIDTHS) {
     );
     p.call(EID.SFENCE_VMA_ASID, 0, 0, 0x1000, 0x1000, 1).note("a0");
     // Nothing is there; then nothing is mapped there.
-    p.li("s2", 0).label("refused").call(EID.SEND_IPI, 0, 0x4000_0000);
+    p.li("s2", 0).label("refused").call(EID.SEND_IPI, 0, 0x1800_0000);
     p.label("went on").to("bne", "done", { rs1: "s2", rs2: 0 });
     p.la("t0", "table").op("srli", { rd: "t0", rs1: "t0", imm: 12 }).li("t1", xlen === 64 ? 8n << 60n : 1n << 31n);
     p.op("or", { rd: "t0", rs1: "t0", rs2: "t1" }).csr("csrrw", "satp", 0, "t0").op("sfence.vma").li("s2", 1);
@@ -330,7 +330,7 @@ for (const xlen of WIDTHS) {
     else for (let k = 0; k < 1024; k++) p.word(k === 513 || k === 514 ? leaf(RAM_BASE + 0x40_0000) : 0);
     const { notes, stop } = await p.run();
     assert.equal(stop.kind, "exit");
-    const SSIP = 2n, ACCESS = 5n, PAGE = 13n, NOWHERE = 0x4000_0000n;
+    const SSIP = 2n, ACCESS = 5n, PAGE = 13n, NOWHERE = 0x1800_0000n;
     assert.deepEqual(
       notes,
       [0n, SSIP, 0n, 0n, 0n, SSIP, 0n, 0n, 0n, ...[ACCESS, NOWHERE], SSIP, PAGE, NOWHERE],
@@ -344,7 +344,7 @@ for (const xlen of WIDTHS) {
       for (const register of ["t1", "t2", "t3"]) p.note(register);
       // An instruction that is none, a CSR of machine mode, a write to a counter, an address where nothing is.
       p.word(0xffff_ffff).csr("csrrs", "mstatus", "t1", 0).csr("csrrw", "time", 0, "t1");
-      p.li("t1", 0x4000_0000).op("lw", { rd: "t0", rs1: "t1" }).op("sw", { rs1: "t1" });
+      p.li("t1", 0x1800_0000).op("lw", { rd: "t0", rs1: "t1" }).op("sw", { rs1: "t1" });
       p.noted(EID.PMU, 2, 3, 0xff, 0, 0xf_0004, 0, 0).noted(EID.PMU, 3, 3, 1, 0, 0, 0).word(0xffff_ffff);
       p.noted(EID.PMU, 5, 3).more(10).end();
       p.align(4).label("handler").noteCsr("scause").noteCsr("stval").csr("csrrs", "sepc", "t0", 0);
@@ -356,7 +356,7 @@ for (const xlen of WIDTHS) {
           xlen,
           BigInt(new DataView(new Program(xlen).csr(name, csr, rd, rs1).build().buffer).getUint32(0, true)),
         );
-      const ones = BigInt.asIntN(xlen, 0xffff_ffffn), address = 0x4000_0000n;
+      const ones = BigInt.asIntN(xlen, 0xffff_ffffn), address = 0x1800_0000n;
       assert.deepEqual(notes.slice(3, 13), [
         ...[2n, ones, 2n, word("csrrs", "mstatus", "t1", 0), 2n, word("csrrw", "time", 0, "t1")],
         ...[5n, address, 7n, address],

@@ -221,6 +221,12 @@ for (
       { drives, devices: [{ driver: "virtio-blk-devic" }] },
       /'virtio-blk-devic' is not a valid device model name; did you mean/,
     ],
+    [{ devices: [{ driver: "virtio-blk-pci" }] }, /no PCI devices; virtio-blk-device is the same on virtio-mmio/],
+    [{ devices: [{ driver: "virtio-gpu-device" }] }, /'virtio-gpu-device' is not supported yet; -device help/],
+    [
+      { drives, devices: [disk({ bootindex: 1 }), { driver: "virtio-net-device", bootindex: 1 }] },
+      /The bootindex 1 has already been used/,
+    ],
     [
       { drives, devices: [disk({ serail: "1" })] },
       /Property 'virtio-blk-device.serail' not found; did you mean serial\?/,

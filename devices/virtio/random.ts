@@ -1,39 +1,12 @@
 // The virtio entropy source: Virtual I/O Device (VIRTIO) 1.2, section 5.4. Its numbers follow from a seed, so that every run is the same.
 
+import { Xoshiro } from "../xoshiro.ts";
 import { VirtioDevice } from "./device.ts";
 import type { Virtqueue } from "./queue.ts";
 
 /** Most bytes that one request gets; a driver that wants more asks again. */
 const MOST = 1 << 16;
 const DEVICE_ID = 4, QUEUE_SIZE = 8;
-
-/** A random number generator for those who need no secrets: xoshiro128** (Blackman and Vigna, 2018). */
-class Xoshiro {
-  state: Uint32Array;
-
-  /** The state is filled from the seed by SplitMix32, as the authors advise. */
-  constructor(seed: number) {
-    let z = seed >>> 0;
-    this.state = Uint32Array.from({ length: 4 }, () => {
-      z = (z + 0x9e37_79b9) >>> 0;
-      let x = Math.imul(z ^ z >>> 16, 0x85eb_ca6b);
-      x = Math.imul(x ^ x >>> 13, 0xc2b2_ae35);
-      return x ^ x >>> 16;
-    });
-  }
-
-  next(): number {
-    const s = this.state, rotate = (x: number, by: number) => x << by | x >>> 32 - by;
-    const result = Math.imul(rotate(Math.imul(s[1]!, 5), 7), 9), t = s[1]! << 9;
-    s[2]! ^= s[0]!;
-    s[3]! ^= s[1]!;
-    s[1]! ^= s[2]!;
-    s[0]! ^= s[3]!;
-    s[2]! ^= t;
-    s[3] = rotate(s[3]!, 11);
-    return result;
-  }
-}
 
 /** An entropy source. */
 export class VirtioRandom extends VirtioDevice {
