@@ -41,6 +41,7 @@ export const CSR: Readonly<Record<string, number>> & {
   readonly satp: number;
   readonly stimecmp: number;
   readonly stimecmph: number;
+  readonly jvt: number;
 } = CSR_NUMBERS as never;
 
 /** What stands behind a CSR number. */
@@ -298,6 +299,8 @@ function machineLevel(xlen: Xlen, extensions: ReadonlySet<Extension>): [string, 
   }
   const inX = hasFloatsInX(extensions);
   if (extensions.has("F") || inX) entries.push(...floatCsrs(inX));
+  // Mode 0, jumps by a table, is the only one; a write of another keeps it, as the manual's WARL field may.
+  if (extensions.has("Zcmt")) entries.push(plain("jvt", { low: -64, high: -1 }));
   if (extensions.has("Zicntr")) {
     entries.push(
       shadow("cycle", cycle[0]![1], 0),

@@ -8,7 +8,7 @@ import { PAUSE } from "../isa/rv_i.ts";
 import { CSR, csrEntries, type CsrEntry, resetCsrs } from "./csr.ts";
 import { HardwareCounter } from "./hardware_counter.ts";
 import type { PhysicalMemory } from "./memory.ts";
-import { Pmp, pmpEntries } from "./pmp.ts";
+import { EXECUTE, Pmp, pmpEntries } from "./pmp.ts";
 import { isSemihostingCall, type SemihostingHost } from "./semihosting.ts";
 import { MENVCFG_HIGH, MSTATUS } from "./status.ts";
 import { securityEntries } from "./security.ts";
@@ -751,6 +751,22 @@ export class Hart {
     }
     this.setPc(nextLow, nextHigh);
     if (this.reservation >= 0) this.yield();
+  }
+  /** CM.JT and CM.JALT: goes to the address in an entry of jvt's table, which is fetched as an instruction is. */
+  tableJump(_pcLow: number, _pcHigh: number, nextLow: number, nextHigh: number, index: number): void {
+    const { csrs, memory, x, xlen } = this, base = csrs[2 * CSR.jvt]! & -64, size = xlen / 8;
+    if ((csrs[2 * CSR.jvt]! & 63) !== 0) raise(CAUSE.illegalInstruction, 0, 0);
+    const low = (base + index * size) | 0, carry = (base >>> 0) + index * size > 0xffff_ffff ? 1 : 0;
+    const high = xlen === 32 ? 0 : (csrs[2 * CSR.jvt + 1]! + carry) | 0;
+    const physical = this.translation.translate(low, high, size, EXECUTE);
+    // Instructions are fetched from memory only.
+    if (memory.executable(physical - physical % 4096) === null) raise(CAUSE.instructionAccess, low, high);
+    const target = memory.read(physical, size), targetHigh = HIGH[0]!;
+    if (index >= 32) {
+      x[size / 4] = nextLow;
+      if (xlen === 64) x[3] = nextHigh;
+    }
+    this.setPc(target & -2, targetHigh);
   }
   fenceI(_pcLow: number, _pcHigh: number, nextLow: number, nextHigh: number): void {
     // Writes to code are seen at once, so there is nothing to synchronise.

@@ -2,6 +2,7 @@
 // and the atomic instructions.
 
 import { HIGH } from "../isa/pair.ts";
+import { stackList } from "../isa/zcmp.ts";
 import { CACHE_BLOCK, CBO_ZERO } from "../isa/zicbo.ts";
 import { checkCacheBlock } from "./cache_blocks.ts";
 import { IN_REGION } from "./counter.ts";
@@ -282,6 +283,42 @@ export class LoadStoreUnit {
     if (rd === 0) return;
     for (let word = 0; word < words; word++) x[rd * wordsPerRegister + word] = old[word]!;
     if (xlen === 64 && words === 1) x[2 * rd + 1] = old[0]! >> 31;
+  }
+  /** CM.PUSH: stores registers below the stack pointer, which then moves down. */
+  push(list: number): void {
+    const { x, xlen } = this.#hart, size = xlen / 8, { registers, adjustment } = stackList(list, xlen);
+    registers.toReversed().forEach((register, k) => {
+      const [low, high] = this.#onStack(-size * (k + 1));
+      this.store(size, low, high, x[register * size / 4]!, xlen === 64 ? x[2 * register + 1]! : 0);
+    });
+    this.#moveStack(-adjustment);
+  }
+  /** CM.POP: loads them back, and moves the stack pointer up. Gives the new ra. Registers are written when all are loaded. */
+  pop(list: number): number {
+    const { x, xlen } = this.#hart, size = xlen / 8, { registers, adjustment } = stackList(list, xlen);
+    const loaded = registers.toReversed().map((register, k) => {
+      const [low, high] = this.#onStack(adjustment - size * (k + 1));
+      return { register, value: this.load(size, low, high), upper: HIGH[0]! };
+    });
+    for (const { register, value, upper } of loaded) {
+      x[register * size / 4] = value;
+      if (xlen === 64) x[2 * register + 1] = upper;
+    }
+    this.#moveStack(adjustment);
+    if (xlen === 64) HIGH[0] = x[3]!;
+    return x[size / 4]!;
+  }
+  /** An address some bytes from the stack pointer. */
+  #onStack(distance: number): [low: number, high: number] {
+    const { x, xlen } = this.#hart, base = x[xlen / 16]!, low = (base + distance) | 0;
+    if (xlen === 32) return [low, 0];
+    const carry = (base >>> 0) + (distance >>> 0) > 0xffff_ffff ? 1 : 0;
+    return [low, (x[5]! + (distance >> 31) + carry) | 0];
+  }
+  #moveStack(distance: number): void {
+    const { x, xlen } = this.#hart, [low, high] = this.#onStack(distance);
+    x[xlen / 16] = low;
+    if (xlen === 64) x[5] = high;
   }
   /** AMOCAS on a byte or halfword: rd gets it sign-extended. */
   #compareAndSwapNarrow(size: number, physical: number, rd: number, rs2: number): void {

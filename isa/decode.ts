@@ -109,10 +109,13 @@ export class Decoder {
 
 /** Whether all integer registers that an instruction names are among the 16 of RV32E and RV64E. */
 function hasLowRegisters({ instruction, operands }: Decoded, xlen: Xlen): boolean {
-  const { pattern, format } = instruction, isFloat = floatOperands(instruction, xlen);
+  const { pattern, format } = instruction;
+  // Lists that go past s1 are reserved.
+  if (format === "stack") return operands.imm >> 2 <= 6;
+  const isFloat = floatOperands(instruction, xlen), letters = pattern.toLowerCase();
   return ([["d", "rd"], ["s", "rs1"], ["t", "rs2"], ["r", "rs3"]] as const).every(([letter, field]) => {
     // The source of CSRRWI and its like is a number.
-    if (!pattern.includes(letter) || isFloat[field] || (field === "rs1" && format === "csri")) return true;
+    if (!letters.includes(letter) || isFloat[field] || (field === "rs1" && format === "csri")) return true;
     return operands[field] < 16;
   });
 }

@@ -13,6 +13,7 @@ import type { Format, Xlen } from "./instruction.ts";
 import type { Operands } from "./ir.ts";
 import { ABI_NAMES, FLOAT_ABI_NAMES } from "./registers.ts";
 import type { Instruction } from "./table.ts";
+import { stackList } from "./zcmp.ts";
 import { FLI_CONSTANTS, FLI_SMALLEST_NORMAL } from "./zfa.ts";
 
 /** How the text should look. */
@@ -64,6 +65,9 @@ const OPERANDS: Readonly<Record<Format, string>> = {
   fmvf: "fd,rs1",
   fmvp: "fd,rs1,rs2",
   fli: "fd,fli",
+  stack: "list,adjustment",
+  saved: "rs1,rs2",
+  table: "imm",
   compressed: "",
 };
 
@@ -137,6 +141,12 @@ function hexadecimalFloat(value: number): string {
   return `${value < 0 ? "-" : ""}0x${digits}p${exponent < 0 ? "" : "+"}${exponent}`;
 }
 
+/** `{ra,s0-s3}`. */
+function registerList(immediate: number): string {
+  const { registers } = stackList(immediate, 32), saved = registers.length - 1;
+  return `{ra${saved === 0 ? "" : saved === 1 ? ",s0" : `,s0-s${saved - 1}`}}`;
+}
+
 function operandText(token: string, i: Operands, target: () => string, floatsInX: boolean): string {
   switch (token) {
     case "imm":
@@ -199,6 +209,13 @@ export function disassemble(
   const spelling = find(particular, decoded, decoder) ?? (wantAliases ? find(aliases, decoded, decoder) : undefined);
   const shown = wantAliases ? instruction : encoded;
   const mnemonic = spelling?.mnemonic ?? mnemonicOf(shown, operands);
+  if (shown.format === "stack") {
+    const { adjustment } = stackList(operands.imm, decoder.xlen);
+    return {
+      text: `${mnemonic}\t${registerList(operands.imm)},${mnemonic === "cm.push" ? -adjustment : adjustment}`,
+      length,
+    };
+  }
   const whole = spelling?.operands ?? OWN_OPERANDS[shown.name] ?? OPERANDS[shown.format];
   // The dynamic rounding mode is what an assembler puts where none is written.
   const unrounded = operands.imm === 7 || (operands.imm === 0 && EXACT_CONVERSIONS.has(shown.name));

@@ -5,7 +5,7 @@ export const EXTENSIONS = [
   ..."I E M A F D C S".split(" "),
   ..."Zicsr Zifencei Zicntr Zihpm Zihintpause Zihintntl Zimop Zcmop Zicond".split(" "),
   ..."Zicbom Zicbop Zicboz".split(" "),
-  ..."Zmmul Zalrsc Zaamo Zabha Zacas Zawrs Zca Zcb Zba Zbb Zbc Zbs Zbkb Zbkc Zbkx".split(" "),
+  ..."Zmmul Zalrsc Zaamo Zabha Zacas Zawrs Zca Zcb Zcmp Zcmt Zba Zbb Zbc Zbs Zbkb Zbkc Zbkx".split(" "),
   ..."Zknd Zkne Zknh Zkr Zksed Zksh Zkt".split(" "),
   ..."Zfh Zfhmin Zfa Zcf Zcd Zfinx Zdinx Zhinx Zhinxmin".split(" "),
   // What names nothing to switch, but how a hart does what others leave open (profiles manual, "Extensions Introduced …").
@@ -18,13 +18,19 @@ export type Extension =
   | ("I" | "E" | "M" | "A" | "F" | "D" | "C" | "S")
   | ("Zicsr" | "Zifencei" | "Zicntr" | "Zihpm" | "Zihintpause" | "Zihintntl" | "Zimop" | "Zcmop" | "Zicond")
   | ("Zicbom" | "Zicbop" | "Zicboz" | "Zmmul")
-  | ("Zalrsc" | "Zaamo" | "Zabha" | "Zacas" | "Zawrs" | "Zca" | "Zcb")
+  | ("Zalrsc" | "Zaamo" | "Zabha" | "Zacas" | "Zawrs" | "Zca" | "Zcb" | "Zcmp" | "Zcmt")
   | ("Zba" | "Zbb" | "Zbc" | "Zbs" | "Zbkb" | "Zbkc" | "Zbkx")
   | ("Zknd" | "Zkne" | "Zknh" | "Zkr" | "Zksed" | "Zksh" | "Zkt")
   | ("Zfh" | "Zfhmin" | "Zfa" | "Zcf" | "Zcd" | "Zfinx" | "Zdinx" | "Zhinx" | "Zhinxmin")
   | ("Zic64b" | "Ziccamoa" | "Ziccif" | "Zicclsm" | "Ziccrse" | "Za64rs")
   | ("Ssccptr" | "Sscounterenw" | "Sstvala" | "Sstvecd" | "Svvptc")
   | ("Sdtrig" | "Sstc" | "Svade" | "Svadu" | "Svinval" | "Svnapot" | "Svpbmt" | "Smepmp");
+
+/** Extensions that a hart has in place of others: registers and encodings are the same. */
+export const ALTERNATIVES: readonly Extension[] = ["E", "Zfinx", "Zdinx", "Zhinx", "Zhinxmin", "Zcmp", "Zcmt"];
+
+/** The extensions that a hart can have together, which are all others. */
+export const COMPATIBLE: readonly Extension[] = EXTENSIONS.filter((name) => !ALTERNATIVES.includes(name));
 
 /** What an extension brings with it. */
 const IMPLIES: Partial<Record<Extension, readonly Extension[]>> = {
@@ -43,6 +49,8 @@ const IMPLIES: Partial<Record<Extension, readonly Extension[]>> = {
   Zcd: ["Zca", "D"],
   Zcb: ["Zca"],
   Zcmop: ["Zca"],
+  Zcmp: ["Zca"],
+  Zcmt: ["Zca", "Zicsr"],
   Zabha: ["Zaamo"],
   Ziccamoa: ["Zaamo"],
   Ziccrse: ["Zalrsc"],

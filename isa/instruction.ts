@@ -42,6 +42,9 @@ export type Format =
   | "fmvf" // fd, rs1
   | "fmvp" // fd, rs1, rs2
   | "fli" // fd, number of a constant (imm)
+  | "stack" // {register list}, stack adjustment (both imm)
+  | "saved" // rs1, rs2
+  | "table" // imm
   | "compressed"; // shown as what it expands to
 
 /** Base instruction that a compressed one stands for, with its operands. */
@@ -66,8 +69,8 @@ export interface Definition {
   readonly format: Format;
   /**
    * The manual's encoding, most significant bit first, 32 or 16 characters: `0`, `1`, `-` (ignored), and the fields `d`
-   * (rd), `s` (rs1), `t` (rs2), `r` (rs3), `i` (immediate). A register field of three bits names x8 to x15, one of two
-   * characters does not exist.
+   * (rd), `s` (rs1), `t` (rs2), `r` (rs3), `i` (immediate). A register field of three bits names x8 to x15, or with a capital
+   * letter the saved registers s0 to s7; one of two characters does not exist.
    */
   readonly pattern: string;
   /**
@@ -129,10 +132,17 @@ function slicesOf(pattern: string, letter: string, order: number[]): Slice[] {
   return slices.map(({ from, to, width }) => ({ from, to, mask: width === 32 ? -1 : (1 << width) - 1 }));
 }
 
+/** s0 and s1 are x8 and x9, s2 to s7 x18 to x23. */
+function savedRegister(register: number, saved: boolean): number {
+  return saved && register > 9 ? register + 8 : register;
+}
+
 /** Reads the pattern string of a definition. Throws if it is malformed: that is a bug of the table. */
 export function readPattern(definition: Pick<Definition, "name" | "pattern" | "immediate">): Pattern {
   const { pattern } = definition;
-  if (!/^([01dstri-]{16}|[01dstri-]{32})$/.test(pattern)) throw new Error(`${definition.name}: bad pattern ${pattern}`);
+  if (!/^([01dstSTri-]{16}|[01dstri-]{32})$/.test(pattern)) {
+    throw new Error(`${definition.name}: bad pattern ${pattern}`);
+  }
   let mask = 0, match = 0;
   for (const c of pattern) {
     mask = (mask << 1) | (c === "0" || c === "1" ? 1 : 0);
@@ -140,10 +150,10 @@ export function readPattern(definition: Pick<Definition, "name" | "pattern" | "i
   }
   const count = (letter: string) => pattern.split(letter).length - 1;
   const { order, signBit } = bitOrder(definition.immediate, count("i"));
-  const register = (letter: string) => {
-    const width = count(letter);
+  const register = (small: string) => {
+    const letter = pattern.includes(small.toUpperCase()) ? small.toUpperCase() : small, width = count(letter);
     const slices = slicesOf(pattern, letter, Array.from({ length: width }, (_, k) => width - 1 - k));
-    return { slices, offset: width === 3 ? 8 : 0 };
+    return { slices, offset: width === 3 ? 8 : 0, saved: letter !== small };
   };
   const fields = { rd: register("d"), rs1: register("s"), rs2: register("t"), rs3: register("r") };
   const immediate = slicesOf(pattern, "i", order);
@@ -164,15 +174,16 @@ export function readPattern(definition: Pick<Definition, "name" | "pattern" | "i
     match: match >>> 0,
     operands: (word) => ({
       rd: take(word, fields.rd.slices) + fields.rd.offset,
-      rs1: take(word, fields.rs1.slices) + fields.rs1.offset,
-      rs2: take(word, fields.rs2.slices) + fields.rs2.offset,
+      rs1: savedRegister(take(word, fields.rs1.slices) + fields.rs1.offset, fields.rs1.saved),
+      rs2: savedRegister(take(word, fields.rs2.slices) + fields.rs2.offset, fields.rs2.saved),
       rs3: take(word, fields.rs3.slices) + fields.rs3.offset,
       imm: take(word, immediate) << signShift >> signShift,
     }),
     encode: (o) => {
       let word = match | put(o.imm ?? 0, immediate);
       for (const key of ["rd", "rs1", "rs2", "rs3"] as const) {
-        word |= put((o[key] ?? fields[key].offset) - fields[key].offset, fields[key].slices);
+        const { slices, offset, saved } = fields[key], value = o[key] ?? offset;
+        word |= put((saved && value > 9 ? value - 8 : value) - offset, slices);
       }
       return word >>> 0;
     },

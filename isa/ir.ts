@@ -180,13 +180,15 @@ export type Statement = SetX | SetF | Let | Load | Store | Call | Branch | Jump 
  * instruction where mstatus.FS is Off; it is the first statement of every floating-point instruction. `float` (number of
  * the operation in FLOAT_OPERATIONS of float.ts and rounding mode as the instruction holds it, i32; three i64 operands;
  * i64 result) raises exception flags and traps as an illegal instruction where the rounding mode is dynamic and frm holds
- * none. It marks mstatus.FS dirty if it changes fflags.
+ * none. It marks mstatus.FS dirty if it changes fflags. `compareAndSwap`, `push` and `pop` read and write registers themselves;
+ * the result of `pop` is what ra has then.
  */
 export type HartCall =
   | "csr"
   | "loadReserved"
   | "storeConditional"
   | "compareAndSwap"
+  | ("push" | "pop")
   | "cacheBlock"
   | "fence"
   | "floatEnabled"
@@ -195,7 +197,7 @@ export type HartCall =
 /** Functions of the hart after which execution goes on wherever the hart says. */
 export type HartLeave =
   | ("ecall" | "ebreak" | "mret" | "sret" | "wfi" | "wrs" | "fenceI" | "illegal")
-  | ("sfence" | "sfenceInval");
+  | ("sfence" | "sfenceInval" | "tableJump");
 
 /** Operands of an instruction: numbers where it is known, numbers of fields where it is not. */
 export interface Operands {

@@ -15,6 +15,7 @@ import { ZBKB } from "./zbkb.ts";
 import { ZBKX } from "./zbkx.ts";
 import { ZBS } from "./zbs.ts";
 import { ZCB } from "./zcb.ts";
+import { ZCMP } from "./zcmp.ts";
 import { ZFA } from "./zfa.ts";
 import { ZFH } from "./zfh.ts";
 import { ZICBO } from "./zicbo.ts";
@@ -56,6 +57,7 @@ export const INSTRUCTIONS: readonly Instruction[] = [
   ...RV_D,
   ...ZFH,
   ...ZFA,
+  ...ZCMP,
 ].map((definition, id) => ({ ...definition, id, encoding: readPattern(definition) }));
 
 const byName = new Map<string, Instruction[]>();

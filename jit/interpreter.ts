@@ -136,7 +136,9 @@ class HandlerEmitter extends Emitter {
     }
   }
 
+  /** Index of a register's words: of one that a field names, or of the register that an instruction always means. */
   #field(number: number): string {
+    if (number < FIELD_RD) return String(number * this.xlen / 32);
     if (number >= FIELD_AFTER) return `(${this.#field(number - FIELD_AFTER)} + ${this.xlen / 32})`;
     return { [FIELD_RD]: RD, [FIELD_RS1]: RS1, [FIELD_RS2]: RS2, [FIELD_RS3]: RS3 }[number]!;
   }

@@ -198,7 +198,7 @@ function largestPowerOfTwo(size: number): number {
 }
 
 /** Hart functions that belong to the load-store unit. */
-const UNIT_CALLS = new Set(["loadReserved", "storeConditional", "compareAndSwap", "cacheBlock"]);
+const UNIT_CALLS = new Set(["loadReserved", "storeConditional", "compareAndSwap", "cacheBlock", "push", "pop"]);
 
 /** Hart functions that belong to the floating-point unit. */
 const FLOAT_CALLS = new Set(["floatEnabled", "float"]);

@@ -25,6 +25,9 @@ export interface RegionLimits {
 /** ra, by which functions are called (psABI, "Integer Register Convention"). */
 const RA = 1;
 
+/** Functions of the hart that read and write registers themselves. */
+const OWN_REGISTERS: ReadonlySet<string> = new Set(["compareAndSwap", "push", "pop"]);
+
 /** Blocks by address. */
 type BlockMap = Map<number, Block>;
 
@@ -196,7 +199,7 @@ export class RegionBuilder {
     const last = builder.statements.at(-1);
     if (last?.kind === "leave") return null;
     // The hart reads and writes registers itself.
-    if (builder.statements.some((s) => s.kind === "call" && s.name === "compareAndSwap")) return null;
+    if (builder.statements.some((s) => s.kind === "call" && OWN_REGISTERS.has(s.name))) return null;
     const direct = last?.kind === "branch" || last?.kind === "jump";
     if (direct && !this.#decoder.compressed && (operands.imm & 2) !== 0) return null;
     // Exits of regions know only the lower half of an address.

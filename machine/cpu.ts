@@ -1,6 +1,6 @@
 // The CPUs there are, and how the texts that users write for them are read: a model, and properties that are extensions.
 
-import { type Extension, EXTENSIONS, partsOf, withImplied } from "../isa/extensions.ts";
+import { COMPATIBLE, type Extension, EXTENSIONS, partsOf, withImplied } from "../isa/extensions.ts";
 import { OptionError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 
@@ -98,14 +98,11 @@ const PROPERTIES = new Map<string, Extension>(EXTENSIONS.map((name) => [name.toL
  * Extensions that a hart has only on request, as in QEMU: parts of others, what changes how software without them behaves, and
  * what operating systems use where they see it though older firmware has not allowed it (seed).
  */
-const ON_REQUEST: readonly Extension[] = [
-  ...["E", "Zmmul", "Zkr", "Svade", "Smepmp"],
-  ...["Zfinx", "Zdinx", "Zhinx", "Zhinxmin"],
-] as readonly Extension[];
+const ON_REQUEST: readonly Extension[] = ["Zmmul", "Zkr", "Svade", "Smepmp"];
 
 /** Extensions that a hart has unless they are switched off. Zcf is for RV32 only, as its encodings are others' on RV64. */
 function defaultExtensions(xlen: 32 | 64): Set<Extension> {
-  const extensions = new Set<Extension>(EXTENSIONS);
+  const extensions = new Set<Extension>(COMPATIBLE);
   for (const name of ON_REQUEST) extensions.delete(name);
   if (xlen === 64) extensions.delete("Zcf");
   return extensions;
@@ -201,7 +198,7 @@ function readProperty(text: string, model: string, property: string): { key: str
 }
 
 /** Extensions of which a hart has one or the other: the later property decides. */
-const EXCLUSIVE: readonly (readonly [Extension, Extension])[] = [["F", "Zfinx"]];
+const EXCLUSIVE: readonly (readonly [Extension, Extension])[] = [["F", "Zfinx"], ["Zcd", "Zcmp"], ["Zcd", "Zcmt"]];
 
 /** Adds extensions with what they bring, in place of those that cannot be with them. */
 function addExtensions(extensions: Set<Extension>, added: readonly Extension[]): void {

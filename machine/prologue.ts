@@ -2,6 +2,7 @@
 // information, as hand-written trap handlers and the start of a kernel.
 
 import type { Decoded } from "../isa/decode.ts";
+import { stackList } from "../isa/zcmp.ts";
 
 /** What a register held when the function was entered: a register (0 to 31), or a CSR (its number plus `CSR_ORIGIN`). */
 export type Origin = number;
@@ -29,7 +30,7 @@ const FLOAT_DESTINATION: ReadonlySet<string> = new Set(
   ["fload", "R4", "fR", "fR1", "fsign", "fcvtf", "fmvf", "fmvp", "fli"],
 );
 /** Formats without `rd`. */
-const NO_DESTINATION: ReadonlySet<string> = new Set(["store", "fstore", "branch", "fence", "none"]);
+const NO_DESTINATION: ReadonlySet<string> = new Set(["store", "fstore", "branch", "fence", "none", "saved", "table"]);
 
 /** What is known at an instruction. */
 class State {
@@ -141,6 +142,20 @@ class Walk {
     return this.state.csrs.get(number) ?? { origin: number + CSR_ORIGIN, delta: 0n };
   }
 
+  /** Registers that are pushed and popped together. */
+  #stack(name: string, list: number): void {
+    const { registers, memory } = this.state, size = this.#wide ? 8 : 4, stack = registers[2]!;
+    const saved = stackList(list, this.#wide ? 64 : 32), pushes = name === "cm.push";
+    const top = stack.delta + BigInt(pushes ? 0 : saved.adjustment);
+    saved.registers.toReversed().forEach((register, k) => {
+      const key = `${stack.origin}:${top - BigInt(size * (k + 1))}`;
+      if (pushes) memory.set(key, registers[register]!);
+      else this.#set(register, memory.get(key));
+    });
+    this.#set(2, { ...stack, delta: pushes ? stack.delta - BigInt(saved.adjustment) : top });
+    if (name.startsWith("cm.popret")) this.#dead = true;
+  }
+
   execute({ instruction: { name, format }, operands: { rd, rs1, rs2, imm } }: Decoded, at: bigint): void {
     const { registers, memory, csrs } = this.state, left = registers[rs1]!, right = registers[rs2]!;
     const key = () => `${left.origin}:${left.delta + BigInt(imm)}`;
@@ -182,6 +197,14 @@ class Walk {
           if (name === "jal") this.#targets.set(at + BigInt(imm), this.state.copy());
           this.#dead = true;
         } else for (const register of CALLER_SAVED) this.#set(register, undefined);
+        return;
+      case "cm.push":
+      case "cm.pop":
+      case "cm.popret":
+      case "cm.popretz":
+        return this.#stack(name, imm);
+      case "cm.jt":
+        this.#dead = true;
         return;
       case "mret":
       case "sret":

@@ -2,13 +2,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Decoded, Decoder, isCompressed } from "../isa/decode.ts";
-import { type Extension, EXTENSIONS, withImplied } from "../isa/extensions.ts";
+import { ALTERNATIVES, COMPATIBLE, type Extension, withImplied } from "../isa/extensions.ts";
 import type { Xlen } from "../isa/instruction.ts";
 import type { Operands } from "../isa/ir.ts";
 import { INSTRUCTIONS } from "../isa/table.ts";
 import { randomFields, randomWords } from "./random_words.ts";
 
-const everything = { 32: new Decoder(32, new Set(EXTENSIONS)), 64: new Decoder(64, new Set(EXTENSIONS)) };
+const ZC = new Set<Extension>(["I", "Zicsr", "Zca", "Zcmp", "Zcmt"]);
+const alternative = { 32: new Decoder(32, ZC), 64: new Decoder(64, ZC) };
+const everything = { 32: new Decoder(32, new Set(COMPATIBLE)), 64: new Decoder(64, new Set(COMPATIBLE)) };
 
 function decoder(xlen: Xlen, extensions: string): Decoder {
   return new Decoder(xlen, withImplied(extensions.split(" ") as Extension[]));
@@ -18,18 +20,18 @@ function decoder(xlen: Xlen, extensions: string): Decoder {
 function describe(decoded: Decoded | null): string {
   if (decoded === null) return "nothing";
   const { instruction, encoded, operands } = decoded;
-  const has = (letter: string) => instruction.pattern.includes(letter);
+  const has = (letter: string) => instruction.pattern.toLowerCase().includes(letter);
   const shown = ([["rd", "d"], ["rs1", "s"], ["rs2", "t"], ["rs3", "r"], ["imm", "i"]] as const)
     .filter(([, letter]) => has(letter)).map(([key]) => ` ${key}=${operands[key as keyof Operands]}`);
   return (encoded === instruction ? "" : `${encoded.name} -> `) + instruction.name + shown.join("");
 }
 
 /** Lines of a word in hexadecimal and what it is. The words are GNU as's, or the manual's where it knows none. */
-function check(xlen: Xlen, lines: string): void {
+function check(xlen: Xlen, lines: string, decoders: Readonly<Record<Xlen, Decoder>> = everything): void {
   for (const line of lines.trim().split("\n")) {
     const [, bits, what] = /^ *([0-9a-f]+) (.*)$/.exec(line)!;
     const word = parseInt(bits!, 16);
-    const decoded = everything[xlen].decode(word);
+    const decoded = decoders[xlen].decode(word);
     assert.equal(describe(decoded), what, `RV${xlen} ${bits}`);
     assert.equal(decoded!.length, bits!.length / 2);
     assert.equal(decoded!.word, word);
@@ -335,8 +337,36 @@ test("words of RV64 are the instructions that the manual says", () => {
   check(64, ONLY_64);
 });
 
+/** Zcmp and Zcmt: words of LLVM's assembler. */
+const INSTEAD_OF_ZCD = `
+  b842 cm.push imm=16
+  b8f2 cm.push imm=60
+  ba42 cm.pop imm=16
+  bc42 cm.popretz imm=16
+  be42 cm.popret imm=16
+  befe cm.popret imm=63
+  aca2 cm.mvsa01 rs1=9 rs2=8
+  ace2 cm.mva01s rs1=9 rs2=8
+  adfe cm.mva01s rs1=19 rs2=23
+  a006 cm.jt imm=1
+  a07e cm.jt imm=31
+  a082 cm.jalt imm=32
+  a3fe cm.jalt imm=255
+`;
+
+test("16-bit instructions in place of Zcd's are decoded where they are, and nothing else is reserved there", () => {
+  for (const xlen of [32, 64] as const) {
+    check(xlen, INSTEAD_OF_ZCD, alternative);
+    for (const line of INSTEAD_OF_ZCD.trim().split("\n")) {
+      assert.equal(everything[xlen].decode(parseInt(line, 16))?.encoded.name, "c.fsdsp");
+    }
+    reserved(alternative[xlen], 0xb802, 0xb83e, 0xaca6 & ~(7 << 2) | 1 << 2, 0xa802, 0xbc02);
+  }
+});
+
 test("every instruction of the table except floating point stands in the lists above", () => {
   const listed = new Set([...`${BOTH}${ONLY_32}${ONLY_64}`.matchAll(/^ *[0-9a-f]+ (\S+)/gm)].map((match) => match[1]));
+  for (const match of INSTEAD_OF_ZCD.matchAll(/^ *[0-9a-f]+ (\S+)/gm)) listed.add(match[1]);
   const float = /^(c\.)?f(?!ence)/;
   const system = /^(sret|sfence|sinval|hfence|hlv|hsv)/;
   const missing = INSTRUCTIONS.map(({ name }) => name).filter((name) =>
@@ -516,7 +546,7 @@ const SETS = [
   "I M Zcb Zba",
   "I M A F D C Zicsr Zifencei",
   "I F C Zicsr",
-  EXTENSIONS.join(" "),
+  COMPATIBLE.join(" "),
 ];
 
 test("what a short form stands for exists, and has the same operands when it is encoded in 32 bits", () => {
@@ -550,7 +580,10 @@ test("every 32-bit entry is found again from random operands", () => {
       for (let k = 0; k < 100; k++) {
         const word = randomFields(random, match, length === 2 ? ~mask & 0xffff : ~mask);
         if (instruction.valid !== undefined && !instruction.valid(operands(word), xlen)) continue;
-        assert.equal(everything[xlen].decode(word)?.encoded, instruction, `${instruction.name} ${word.toString(16)}`);
+        const decoder = instruction.extensions.some((name) => ALTERNATIVES.includes(name) && name.startsWith("Zc"))
+          ? alternative[xlen]
+          : everything[xlen];
+        assert.equal(decoder.decode(word)?.encoded, instruction, `${instruction.name} ${word.toString(16)}`);
         found++;
       }
       assert.ok(found > 0, instruction.name);

@@ -10,7 +10,7 @@ import { EXACT_CONVERSIONS } from "../isa/aliases.ts";
 import { CSR_NUMBERS, csrName } from "../isa/csr_names.ts";
 import { Decoder, isCompressed } from "../isa/decode.ts";
 import { disassemble } from "../isa/disassemble.ts";
-import { type Extension, EXTENSIONS, withImplied } from "../isa/extensions.ts";
+import { COMPATIBLE, type Extension, withImplied } from "../isa/extensions.ts";
 import type { Xlen } from "../isa/instruction.ts";
 import type { Operands } from "../isa/ir.ts";
 import { INSTRUCTIONS } from "../isa/table.ts";
@@ -186,7 +186,7 @@ for (const [name, files] of [["OpenSBI", opensbi], ["U-Boot", uboot]] as const) 
 }
 
 /** Everything that objdump 2.40 knows and we have; the hints of Zihintntl are ADDs for it. */
-const KNOWN = EXTENSIONS.filter((name) => name !== "Zihintntl").join(" ");
+const KNOWN = COMPATIBLE.filter((name) => name !== "Zihintntl").join(" ");
 const KNOWN_ISA = "imafdc_zicsr_zifencei_zihintpause_zawrs_zba_zbb_zbc_zbs_zbkb_zbkc_zbkx_zfh_svinval" +
   "_zicbom_zicbop_zicboz_zk_zks";
 
@@ -291,7 +291,7 @@ test("CSR names and numbers are inverses of one another", () => {
 });
 
 function text(xlen: Xlen, word: number, aliases = true): string {
-  return disassemble(new Decoder(xlen, new Set(EXTENSIONS)), word, 0x8000_0000n, { aliases }).text;
+  return disassemble(new Decoder(xlen, new Set(COMPATIBLE)), word, 0x8000_0000n, { aliases }).text;
 }
 
 const noFli = INSTRUCTIONS.some(({ name }) => name === "fli.s") ? false : "Zfa is not in the table yet";

@@ -9,7 +9,7 @@ import { DOUBLE } from "../hart/softfloat.ts";
 import { convert } from "../hart/softfloat_convert.ts";
 import { box } from "../hart/softfloat_operations.ts";
 import { disassemble } from "../isa/disassemble.ts";
-import { EXTENSIONS } from "../isa/extensions.ts";
+import { COMPATIBLE } from "../isa/extensions.ts";
 import type { Definition, Xlen } from "../isa/instruction.ts";
 import { RV_D } from "../isa/rv_d.ts";
 import { RV_F } from "../isa/rv_f.ts";
@@ -180,7 +180,7 @@ class Batch {
       const bytes = this.pieces[0]!.bytes, view = new DataView(bytes.buffer), lines: string[] = [];
       for (let pc = this.code[k]!.address; pc < this.code[k]!.end;) {
         const low = view.getUint16(pc - RAM_BASE, true), bits = low | view.getUint16(pc - RAM_BASE + 2, true) << 16;
-        const { text, length } = disassemble(new Decoder(xlen, new Set(EXTENSIONS)), bits, BigInt(pc));
+        const { text, length } = disassemble(new Decoder(xlen, new Set(COMPATIBLE)), bits, BigInt(pc));
         lines.push(`  ${pc.toString(16)}: ${text.replace("\t", " ")}`);
         pc += length;
       }

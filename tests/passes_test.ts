@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Ram } from "../hart/memory.ts";
 import { Decoder } from "../isa/decode.ts";
-import { EXTENSIONS } from "../isa/extensions.ts";
+import { COMPATIBLE } from "../isa/extensions.ts";
 import { Builder, type Operands, type Statement, Value } from "../isa/ir.ts";
 import { irText, valueText } from "../isa/ir_text.ts";
 import { verifyIr } from "../isa/ir_verify.ts";
@@ -22,7 +22,7 @@ import { seeded } from "./support/random_program.ts";
 
 /** The region of a program, after all passes. */
 function regionOf(p: Program): Region {
-  const bus = new Bus(new Ram(RAM_BASE, 0x1_0000), "ram"), decoder = new Decoder(p.xlen, new Set(EXTENSIONS));
+  const bus = new Bus(new Ram(RAM_BASE, 0x1_0000), "ram"), decoder = new Decoder(p.xlen, new Set(COMPATIBLE));
   bus.writeBytes(RAM_BASE, p.build());
   const source = {
     decoder,

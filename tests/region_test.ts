@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Ram } from "../hart/memory.ts";
 import { Decoder } from "../isa/decode.ts";
-import { EXTENSIONS } from "../isa/extensions.ts";
+import { COMPATIBLE } from "../isa/extensions.ts";
 import { physicalPage } from "../jit/code_space.ts";
 import { type Block, type Region, RegionBuilder, type RegionLimits } from "../jit/region.ts";
 import { Bus } from "../machine/bus.ts";
@@ -36,7 +36,7 @@ function assembleGraph(graph: Graph): Program {
 }
 
 function build(p: Program, limits: Partial<RegionLimits> = {}, executed = () => true) {
-  const bus = new Bus(new Ram(RAM_BASE, 0x1_0000), "ram"), decoder = new Decoder(32, new Set(EXTENSIONS));
+  const bus = new Bus(new Ram(RAM_BASE, 0x1_0000), "ram"), decoder = new Decoder(32, new Set(COMPATIBLE));
   bus.writeBytes(RAM_BASE, p.build());
   const source = { decoder, memory: bus, breakpoints: new Set<number>(), pageOf: physicalPage, wasExecuted: executed };
   const bounds: RegionLimits = { instructions: 10_000, blocks: 1000, inlined: 0, ...limits };

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { Decoder } from "../../isa/decode.ts";
 import { disassemble } from "../../isa/disassemble.ts";
-import { EXTENSIONS } from "../../isa/extensions.ts";
+import { COMPATIBLE } from "../../isa/extensions.ts";
 import type { Xlen } from "../../isa/instruction.ts";
 import { ABI_NAMES } from "../../isa/registers.ts";
 import { Machine } from "../../machine/machine.ts";
@@ -151,7 +151,7 @@ export function firstDifference(batch: Batch, here: readonly string[], qemu: rea
     .filter((k) => ours[k] !== theirs[k])
     .map((k) => `  ${name(k)}: ${ours[k] ?? "nothing"}, QEMU ${theirs[k] ?? "nothing"}`);
   const bytes = program.build(), view = new DataView(bytes.buffer);
-  const decoder = new Decoder(xlen, new Set(EXTENSIONS)), listing: string[] = [];
+  const decoder = new Decoder(xlen, new Set(COMPATIBLE)), listing: string[] = [];
   for (let at = code[index]!.address; at < code[index]!.end;) {
     const word = view.getUint16(at - RAM_BASE, true) | view.getUint16(at - RAM_BASE + 2, true) << 16;
     const { text, length } = disassemble(decoder, word, BigInt(at));
