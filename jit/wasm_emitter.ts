@@ -15,6 +15,7 @@ import type { Block, Region, RegionInstruction, RegisterSet } from "./region.ts"
 import { ELSEWHERE } from "./region_emitter.ts";
 import { type Label, type MemoryInstruction, WasmFunction, type WasmType } from "./wasm_assembler.ts";
 import { type SharedAccess, type SharedCheck, sharedChecks } from "./passes/shared_checks.ts";
+import { signExtensions } from "./passes/sign_extensions.ts";
 import { WasmValues } from "./wasm_values.ts";
 
 /** Where things are in the memory that WebAssembly sees: offsets in bytes. */
@@ -137,6 +138,8 @@ export class WasmEmitter {
   /** 64-bit registers whose values are the sign extensions of their low halves; of `#lowOnly`, just these are at hand. */
   #narrow: RegisterSet = 0;
   #lowOnly: RegisterSet = 0;
+  /** The registers of which just the low halves are at hand where a block begins to which several ways lead. */
+  readonly #lowAt: ReadonlyMap<Block, RegisterSet>;
   /** Registers that differ from the register file where the emitter is. */
   #dirty: RegisterSet = 0;
   /** Registers that the shared exit may have to write back. */
@@ -163,6 +166,7 @@ export class WasmEmitter {
       number,
     ];
     for (let n = 1; n < 32; n++) if ((region.registers & 1 << n) !== 0) this.#x[n] = f.local(this.#word, `x${n}`);
+    this.#lowAt = region.reducible && options.xlen === 64 ? signExtensions(region.blocks) : new Map();
     this.#values = new WasmValues(f, {
       register: (n) => {
         this.#widen(n);
@@ -188,8 +192,10 @@ export class WasmEmitter {
     this.#exit = f.block("EXIT");
     this.#check(entry, 0);
     this.#loads(entry.liveIn);
-    if (this.#region.reducible) this.#tree(entry);
-    else this.#switch();
+    if (this.#region.reducible) {
+      this.#settle(entry);
+      this.#tree(entry);
+    } else this.#switch();
     f.op("unreachable");
     f.end();
     this.#narrow = this.#lowOnly = 0;
@@ -236,7 +242,7 @@ export class WasmEmitter {
   /** Sets a register to the value on the stack: the whole, or the low half of which it is the sign extension. */
   #set(n: number, narrow: boolean): void {
     if (narrow) {
-      this.#f.set(this.#low[n] ??= this.#f.local("i32", `w${n}`));
+      this.#f.set(this.#lowHalf(n));
       this.#narrow |= 1 << n, this.#lowOnly |= 1 << n;
     } else {
       this.#f.set(this.#x[n]!);
@@ -252,12 +258,22 @@ export class WasmEmitter {
     this.#extend(n);
     this.#lowOnly &= ~(1 << n);
   }
-  /** Where ways of control flow meet, all registers are whole. */
-  #widenAll(): void {
-    for (let n = 1; n < 32; n++) this.#widen(n);
-    this.#narrow = 0;
+  /** Makes registers what they are where a block begins to which several ways lead. */
+  #settle(to: Block): void {
+    const f = this.#f, low = this.#lowAt.get(to) ?? 0, needed = to.liveIn | to.dirtyIn;
+    for (let n = 1; n < 32; n++) {
+      if ((needed & 1 << n) === 0) continue;
+      if ((low & 1 << n) === 0) this.#widen(n);
+      else if ((this.#narrow & 1 << n) === 0) f.get(this.#x[n]!), f.op("i32.wrap_i64"), f.set(this.#lowHalf(n));
+    }
   }
-
+  #begin(block: Block): void {
+    this.#narrow = this.#lowOnly = this.#lowAt.get(block) ?? 0;
+  }
+  /** The local variable of a register's low half. */
+  #lowHalf(n: number): number {
+    return this.#low[n] ??= this.#f.local("i32", `w${n}`);
+  }
   /** Leaves for an address by the way that all rare exits share. */
   #rareExit(pc: number, dirty: RegisterSet): void {
     const f = this.#f;
@@ -722,7 +738,7 @@ export class WasmEmitter {
 
   #goto(from: Block, to: Block): void {
     const f = this.#f;
-    if (!this.#region.reducible || to.order <= from.order || to.isMerge || to.isLoop) this.#widenAll();
+    if (!this.#region.reducible || to.order <= from.order || to.isMerge || to.isLoop) this.#settle(to);
     if (!this.#region.reducible) {
       f.i32(to.order), f.set(this.#b), f.br(this.#labels.get("S")!);
     } else if (to.order <= from.order) f.br(this.#labels.get(`L${to.label}`)!);
@@ -732,7 +748,7 @@ export class WasmEmitter {
 
   #tree(block: Block): void {
     const f = this.#f, merges = block.children.filter((child) => child.isMerge);
-    if (block.isMerge || block.isLoop) this.#narrow = this.#lowOnly = 0;
+    if (block.isMerge || block.isLoop) this.#begin(block);
     if (block.isLoop) {
       this.#labels.set(`L${block.label}`, f.loop(`L${block.label}`));
       this.#check(block, block.dirtyIn);
@@ -766,7 +782,7 @@ export class WasmEmitter {
     f.get(this.#b), f.brTable(labels);
     for (const block of blocks) {
       f.end();
-      this.#narrow = this.#lowOnly = 0;
+      this.#begin(block);
       if (block.isLoop) this.#check(block, block.dirtyIn);
       this.#body(block);
       this.#terminate(block);

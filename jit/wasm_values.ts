@@ -1,6 +1,7 @@
 // Values of the IR as WebAssembly: pushes them on the stack, each computed once.
 
 import type { Value } from "../isa/ir.ts";
+import { isSignExtension, type KnownExtensions } from "./passes/sign_extensions.ts";
 import type { PlainInstruction, WasmFunction, WasmType } from "./wasm_assembler.ts";
 
 /** What else values depend on. */
@@ -86,33 +87,18 @@ export class WasmValues {
     this.#heldLow.set(value, local);
   }
 
+  readonly #known: KnownExtensions = {
+    isExtension: (v) => {
+      if (this.#held.has(v)) return false;
+      if (this.#heldLow.has(v)) return true;
+      return v.operation === "x" ? this.#operands.isNarrow(v.low) : undefined;
+    },
+    isSmall: (v) => this.#small.has(v),
+  };
+
   /** Whether a 64-bit value is the sign extension of its low half, which is as cheap to have. */
   isNarrow(v: Value): boolean {
-    if (v.type !== "i64" || this.#held.has(v)) return false;
-    if (this.#heldLow.has(v)) return true;
-    const { a, b } = v;
-    switch (v.operation) {
-      case "signExtend64":
-        return true;
-      case "zeroExtend64":
-        return a!.operation in COMPARE || a!.operation === "zeroExtend8" || a!.operation === "zeroExtend16" ||
-          this.#small.has(a!);
-      case "const":
-        return v.high === v.low >> 31;
-      case "x":
-        return this.#operands.isNarrow(v.low);
-      case "and":
-        return this.isNarrow(b!) && (this.isNarrow(a!) || b!.operation === "const" && b!.low >= 0);
-      case "or":
-      case "xor":
-        return this.isNarrow(a!) && this.isNarrow(b!);
-      case "select":
-        return this.isNarrow(b!) && this.isNarrow(v.c!);
-      case "shiftRightSigned":
-        return b!.operation === "const" && (b!.low & 63) < 32 && this.isNarrow(a!);
-      default:
-        return false;
-    }
+    return isSignExtension(v, this.#known);
   }
 
   /** Pushes the low half of a 64-bit value. */

@@ -13,6 +13,7 @@ import { physicalPage } from "../jit/code_space.ts";
 import { constant, foldConstants } from "../jit/passes/constant_folding.ts";
 import { withKnown } from "../jit/passes/known_values.ts";
 import { sharedChecks } from "../jit/passes/shared_checks.ts";
+import { signExtensions } from "../jit/passes/sign_extensions.ts";
 import { type Region, RegionBuilder } from "../jit/region.ts";
 import { Bus } from "../machine/bus.ts";
 import { resultOf } from "./evaluate_ir.ts";
@@ -250,4 +251,22 @@ test("a check ends where its register is set, is out of reach, or the hart is ca
   assert.equal(accesses((p) => [1, 2, 3].forEach(() => p.op("addi", { rd: "s0", rs1: "s0", imm: 2000 }))), 0);
   assert.equal(accesses((p) => p.op("amoadd.w", { rd: "a1", rs1: "s0", rs2: "a1" })), 0);
   assert.equal(accesses((p) => p.csr("csrrw", "mscratch", 0, "a1")), 0);
+});
+
+test("a register that every way leaves a sign extension is one where they meet, and a sum of all bits is none", () => {
+  const p = new Program(64).op("addiw", { rd: "a0", rs1: "a0", imm: 1 }).op("lbu", { rd: "a1", rs1: "a2" });
+  p.op("sltu", { rd: "a3", rs1: "a1", rs2: "a2" }).op("add", { rd: "a4", rs1: "a0", rs2: "a1" });
+  p.to("beq", "other", { rs1: "a1", rs2: 0 }).op("xor", { rd: "a0", rs1: "a0", rs2: "a1" });
+  p.op("ld", { rd: "a1", rs1: "a2" }).op("sraiw", { rd: "a4", rs1: "a4", imm: 3 }).to("jal", "meet");
+  p.label("other").op("and", { rd: "a0", rs1: "a0", rs2: "a3" }).op("lw", { rd: "a4", rs1: "a2" }).label("meet");
+  p.op("addi", { rd: "a5", rs1: "a5", imm: 1 }).to("bne", "end", { rs1: "a5", rs2: 0 });
+  p.op("add", { rd: "a0", rs1: "a0", rs2: "a5" }).label("end").op("jalr", { rs1: "ra" });
+  const { blocks } = regionOf(p),
+    starts = signExtensions(blocks),
+    [a0, a1, a3, a4] = [10, 11, 13, 14].map((n) => 1 << n);
+  const at = (label: string) => starts.get(blocks.find(({ pc }) => pc >>> 0 === p.address(label))!);
+  assert.equal(starts.get(blocks[0]!), 0);
+  assert.equal(at("other"), a0! | a1! | a3!);
+  assert.equal(at("meet"), a0! | a3! | a4!);
+  assert.equal(at("end"), a3! | a4!);
 });
