@@ -328,15 +328,16 @@ function writableEnvironment(extensions: ReadonlySet<Extension>): number {
 /** RV32's numbers for upper halves. */
 const UPPER_HALF = /^(m?(cycle|instret|time|hpmcounter\d+)|mstatus|menvcfg|mseccfg|stimecmp)h$/;
 
-/** The CSRs of a hart, by number: those of machine mode, and `others`. */
+/** The CSRs of a hart, by number: those of machine mode, and `others`, with what `restrict` makes of them. */
 export function csrEntries(
   xlen: Xlen,
   extensions: ReadonlySet<Extension>,
+  restrict: (entries: [string, CsrEntry][]) => [string, CsrEntry][],
   others: readonly [string, CsrEntry][],
 ): (CsrEntry | undefined)[] {
   const table = new Array<CsrEntry | undefined>(4096).fill(undefined);
   if (!extensions.has("Zicsr")) return table;
-  for (const [name, entry] of [...machineLevel(xlen, extensions), ...others]) {
+  for (const [name, entry] of restrict([...machineLevel(xlen, extensions), ...others])) {
     if (xlen === 64 && UPPER_HALF.test(name)) continue;
     const number = CSR_NUMBERS[name];
     if (number === undefined) throw new Error(`CSR ${name} has no number`);

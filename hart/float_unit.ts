@@ -57,7 +57,14 @@ export class FloatUnit {
 
   /** Traps as an illegal instruction where mstatus.FS is Off. */
   floatEnabled(): void {
-    if ((this.#csrs[MSTATUS_WORD]! & MSTATUS.FS) === 0 && !this.#inX) raise(CAUSE.illegalInstruction, 0, 0);
+    if (this.#inX) this.floatAllowed();
+    else if ((this.#csrs[MSTATUS_WORD]! & MSTATUS.FS) === 0) raise(CAUSE.illegalInstruction, 0, 0);
+  }
+  /** Traps as an illegal instruction where fcsr may not be accessed, operands being integer registers. */
+  floatAllowed(): void {
+    if (this.#hart.csrTable[FCSR_WORD / 2]?.allowed?.(this.#hart, true) === false) {
+      raise(CAUSE.illegalInstruction, 0, 0);
+    }
   }
 
   /**

@@ -12,6 +12,7 @@ import { EXECUTE, Pmp, pmpEntries } from "./pmp.ts";
 import { isSemihostingCall, type SemihostingHost } from "./semihosting.ts";
 import { MENVCFG_HIGH, MSTATUS } from "./status.ts";
 import { securityEntries } from "./security.ts";
+import { restricted, stateEnableEntries } from "./state_enable.ts";
 import { supervisorLevel } from "./supervisor.ts";
 import { tlbBase } from "./tlb.ts";
 import { Translation } from "./translation.ts";
@@ -251,11 +252,13 @@ export class Hart {
     this.minstret = new HardwareCounter(() => this.executed - this.trapped);
     this.hasPmp = options.pmp ?? true;
     this.addressBits = this.extensions.has("S") ? options.addressBits ?? (this.xlen === 32 ? 32 : 57) : 0;
-    this.csrTable = csrEntries(this.xlen, this.extensions, [
+    const restrict = (entries: [string, CsrEntry][]) => restricted(entries, this.extensions);
+    this.csrTable = csrEntries(this.xlen, this.extensions, restrict, [
       ...supervisorLevel(this.extensions),
       ...(this.hasPmp ? pmpEntries(this.xlen) : []),
       ...securityEntries(this.extensions, this.hasPmp),
       ...triggerEntries(this.extensions, this.xlen),
+      ...stateEnableEntries(this.extensions, this.xlen),
     ]);
     this.reset();
   }
@@ -755,7 +758,7 @@ export class Hart {
   /** CM.JT and CM.JALT: goes to the address in an entry of jvt's table, which is fetched as an instruction is. */
   tableJump(_pcLow: number, _pcHigh: number, nextLow: number, nextHigh: number, index: number): void {
     const { csrs, memory, x, xlen } = this, base = csrs[2 * CSR.jvt]! & -64, size = xlen / 8;
-    if ((csrs[2 * CSR.jvt]! & 63) !== 0) raise(CAUSE.illegalInstruction, 0, 0);
+    if (this.csrTable[CSR.jvt]?.allowed?.(this, false) === false) raise(CAUSE.illegalInstruction, 0, 0);
     const low = (base + index * size) | 0, carry = (base >>> 0) + index * size > 0xffff_ffff ? 1 : 0;
     const high = xlen === 32 ? 0 : (csrs[2 * CSR.jvt + 1]! + carry) | 0;
     const physical = this.translation.translate(low, high, size, EXECUTE);

@@ -1,6 +1,6 @@
 // From instruction bits to a table entry and its operands.
 
-import { type Extension, hasFloatsInX } from "./extensions.ts";
+import { type Extension, type FloatRegisters, floatRegisters } from "./extensions.ts";
 import { pairsAreEven } from "./float.ts";
 import { floatOperands } from "./float_operands.ts";
 import type { Xlen } from "./instruction.ts";
@@ -37,6 +37,7 @@ export class Decoder {
   readonly compressed: boolean;
   /** Whether floating-point operands are integer registers (Zfinx). */
   readonly floatsInX: boolean;
+  readonly floats: FloatRegisters;
   /** The extensions whose instructions exist. */
   readonly extensions: ReadonlySet<Extension>;
   /** The instructions that exist here, by bits 6:2 (32-bit) or by quadrant and funct3 (16-bit). */
@@ -48,7 +49,8 @@ export class Decoder {
   constructor(xlen: Xlen, extensions: ReadonlySet<Extension>) {
     this.xlen = xlen;
     this.compressed = extensions.has("Zca");
-    this.floatsInX = hasFloatsInX(extensions);
+    this.floats = floatRegisters(extensions);
+    this.floatsInX = this.floats !== "f";
     this.extensions = new Set(extensions);
     for (const instruction of INSTRUCTIONS) {
       if (instruction.xlen !== undefined && instruction.xlen !== xlen) continue;

@@ -10,7 +10,7 @@ export const EXTENSIONS = [
   ..."Zfh Zfhmin Zfa Zcf Zcd Zfinx Zdinx Zhinx Zhinxmin".split(" "),
   // What names nothing to switch, but how a hart does what others leave open (profiles manual, "Extensions Introduced …").
   ..."Zic64b Ziccamoa Ziccif Zicclsm Ziccrse Za64rs Ssccptr Sscounterenw Sstvala Sstvecd Svvptc".split(" "),
-  ..."Sdtrig Sstc Svade Svadu Svinval Svnapot Svpbmt Smepmp".split(" "),
+  ..."Smstateen Ssstateen Sdtrig Sstc Svade Svadu Svinval Svnapot Svpbmt Smepmp".split(" "),
 ] as const as readonly Extension[];
 
 /** Name of an extension. */
@@ -24,6 +24,7 @@ export type Extension =
   | ("Zfh" | "Zfhmin" | "Zfa" | "Zcf" | "Zcd" | "Zfinx" | "Zdinx" | "Zhinx" | "Zhinxmin")
   | ("Zic64b" | "Ziccamoa" | "Ziccif" | "Zicclsm" | "Ziccrse" | "Za64rs")
   | ("Ssccptr" | "Sscounterenw" | "Sstvala" | "Sstvecd" | "Svvptc")
+  | ("Smstateen" | "Ssstateen")
   | ("Sdtrig" | "Sstc" | "Svade" | "Svadu" | "Svinval" | "Svnapot" | "Svpbmt" | "Smepmp");
 
 /** Extensions that a hart has in place of others: registers and encodings are the same. */
@@ -60,6 +61,8 @@ const IMPLIES: Partial<Record<Extension, readonly Extension[]>> = {
   Zicntr: ["Zicsr"],
   Zihpm: ["Zicsr"],
   Sdtrig: ["Zicsr"],
+  Smstateen: ["Ssstateen"],
+  Ssstateen: ["Zicsr"],
   Sstc: ["S"],
   Ssccptr: ["S"],
   Sscounterenw: ["S"],
@@ -88,6 +91,17 @@ export function withImplied(extensions: Iterable<Extension>): Set<Extension> {
 /** Whether floating-point operands are integer registers. */
 export function hasFloatsInX(extensions: ReadonlySet<Extension>): boolean {
   return extensions.has("Zfinx") && !extensions.has("F");
+}
+
+/**
+ * Which registers floating-point operands are: f; x (Zfinx); or x, where the hart must be asked first, since machine mode may
+ * refuse them (Smstateen).
+ */
+export type FloatRegisters = "f" | "x" | "x, asking";
+
+/** What they are with some extensions. */
+export function floatRegisters(extensions: ReadonlySet<Extension>): FloatRegisters {
+  return !hasFloatsInX(extensions) ? "f" : extensions.has("Ssstateen") ? "x, asking" : "x";
 }
 
 /** Extensions that are a part of a single letter. Where that is present, they are left out of the string. */

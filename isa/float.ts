@@ -184,8 +184,8 @@ export function define(
     pattern,
     ...(hasMode ? { valid: validMode } : {}),
     semantics: (b, i) => {
-      // On integer registers it is always on.
       if (!b.floatsInX) b.call("floatEnabled", null);
+      else if (b.asksForFloats) b.call("floatAllowed", null);
       semantics(b, i);
     },
     ...more,

@@ -1,5 +1,6 @@
 // Which operands of an instruction are floating-point registers, as its meaning says.
 
+import type { FloatRegisters } from "./extensions.ts";
 import type { Definition, Xlen } from "./instruction.ts";
 import { Builder, FIELDS, type Operands, type Statement, type Value } from "./ir.ts";
 
@@ -28,9 +29,9 @@ function values(s: Statement): readonly Value[] {
   }
 }
 
-/** The operands of an instruction that are f registers; with `floatsInX` (Zfinx) none are. */
-export function floatOperands({ semantics }: Definition, xlen: Xlen, floatsInX = false): FloatOperands {
-  const builder = new Builder(xlen, true, floatsInX), found = new Set<number>();
+/** The operands of an instruction that are f registers; with Zfinx (`floats`) none are. */
+export function floatOperands({ semantics }: Definition, xlen: Xlen, floats: FloatRegisters = "f"): FloatOperands {
+  const builder = new Builder(xlen, true, floats), found = new Set<number>();
   semantics?.(builder, FIELDS);
   const visit = (v: Value | null) => {
     if (v === null) return;

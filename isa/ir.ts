@@ -4,6 +4,8 @@
 // reads memory, may trap or changes state is a statement. An `x` value is a register as it was when the instruction
 // began, so a meaning sets registers last. Every code generator works from this and from nothing else.
 
+import type { FloatRegisters } from "./extensions.ts";
+
 /** Type of a value. A comparison is an i32 that is 0 or 1. */
 export type Type = "i32" | "i64" | "f32" | "f64";
 
@@ -180,7 +182,7 @@ export type Statement = SetX | SetF | Let | Load | Store | Call | Branch | Jump 
  * instruction where mstatus.FS is Off; it is the first statement of every floating-point instruction. `float` (number of
  * the operation in FLOAT_OPERATIONS of float.ts and rounding mode as the instruction holds it, i32; three i64 operands;
  * i64 result) raises exception flags and traps as an illegal instruction where the rounding mode is dynamic and frm holds
- * none. It marks mstatus.FS dirty if it changes fflags. `compareAndSwap`, `push` and `pop` read and write registers themselves;
+ * none. It marks mstatus.FS dirty if it changes fflags. `floatAllowed` is `floatEnabled` where operands are integer registers. `compareAndSwap`, `push` and `pop` read and write registers themselves;
  * the result of `pop` is what ra has then.
  */
 export type HartCall =
@@ -191,7 +193,7 @@ export type HartCall =
   | ("push" | "pop")
   | "cacheBlock"
   | "fence"
-  | "floatEnabled"
+  | ("floatEnabled" | "floatAllowed")
   | "float";
 
 /** Functions of the hart after which execution goes on wherever the hart says. */
@@ -237,13 +239,15 @@ export class Builder {
   statements: Statement[] = [];
   /** Whether operands are fields of a decoded instruction rather than numbers. */
   readonly symbolic: boolean;
-  /** Whether floating-point operands are integer registers (Zfinx). */
+  /** Whether floating-point operands are integer registers (Zfinx), and the hart must be asked first. */
   readonly floatsInX: boolean;
+  readonly asksForFloats: boolean;
   #temps = 0;
 
-  constructor(xlen: 32 | 64, symbolic: boolean, floatsInX = false) {
+  constructor(xlen: 32 | 64, symbolic: boolean, floats: FloatRegisters = "f") {
     this.xlen = xlen;
-    this.floatsInX = floatsInX;
+    this.floatsInX = floats !== "f";
+    this.asksForFloats = floats === "x, asking";
     this.word = xlen === 64 ? "i64" : "i32";
     this.symbolic = symbolic;
   }

@@ -226,7 +226,7 @@ export class DecodeCache {
   }
 
   #floatOperands(instruction: Instruction): FloatOperands {
-    return this.#float[instruction.id] ??= floatOperands(instruction, this.#decoder.xlen, this.#decoder.floatsInX);
+    return this.#float[instruction.id] ??= floatOperands(instruction, this.#decoder.xlen, this.#decoder.floats);
   }
 
   /** Whether the instruction at a physical address was executed by the interpreter lately. */

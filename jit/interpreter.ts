@@ -1,7 +1,7 @@
 // The interpreter, generated from the instruction table by the emitter: a loop over decoded records with a `switch` of the
 // operations that are frequent, and a function for each of the others.
 
-import { type Extension, hasFloatsInX } from "../isa/extensions.ts";
+import { type Extension, floatRegisters, hasFloatsInX } from "../isa/extensions.ts";
 import { Builder, FIELD_AFTER, FIELD_IMM, FIELD_RD, FIELD_RS1, FIELD_RS2, FIELD_RS3, FIELDS } from "../isa/ir.ts";
 import type { Branch, Call, JumpTo, Leave, Load, SetX, Statement, Store, Value } from "../isa/ir.ts";
 import { type Instruction, INSTRUCTIONS } from "../isa/table.ts";
@@ -340,7 +340,7 @@ class HandlerEmitter extends Emitter {
 
 /** The statements of an instruction whose operands are fields, with the changes of order that make `jal` simple. */
 function statements(instruction: Instruction, { xlen, extensions }: InterpreterOptions): readonly Statement[] {
-  const b = new Builder(xlen, true, hasFloatsInX(extensions));
+  const b = new Builder(xlen, true, floatRegisters(extensions));
   instruction.semantics!(b, FIELDS);
   return b.statements;
 }

@@ -201,7 +201,7 @@ function largestPowerOfTwo(size: number): number {
 const UNIT_CALLS = new Set(["loadReserved", "storeConditional", "compareAndSwap", "cacheBlock", "push", "pop"]);
 
 /** Hart functions that belong to the floating-point unit. */
-const FLOAT_CALLS = new Set(["floatEnabled", "float"]);
+const FLOAT_CALLS = new Set(["floatEnabled", "floatAllowed", "float"]);
 
 /** Positions of the arguments that are as wide as a register: they go as two halves, on RV32 with an upper half of 0. */
 export const WORD_ARGUMENTS: Readonly<Record<string, readonly number[]>> = {

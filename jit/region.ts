@@ -194,7 +194,7 @@ export class RegionBuilder {
     if (decoded === null) return null;
     if (isSelfJump(decoded)) return null;
     const { instruction, operands, length } = decoded;
-    const builder = new Builder(this.#decoder.xlen, false, this.#decoder.floatsInX);
+    const builder = new Builder(this.#decoder.xlen, false, this.#decoder.floats);
     instruction.semantics!(builder, operands);
     const last = builder.statements.at(-1);
     if (last?.kind === "leave") return null;

@@ -98,7 +98,7 @@ const PROPERTIES = new Map<string, Extension>(EXTENSIONS.map((name) => [name.toL
  * Extensions that a hart has only on request, as in QEMU: parts of others, what changes how software without them behaves, and
  * what operating systems use where they see it though older firmware has not allowed it (seed).
  */
-const ON_REQUEST: readonly Extension[] = ["Zmmul", "Zkr", "Svade", "Smepmp"];
+const ON_REQUEST: readonly Extension[] = ["Zmmul", "Zkr", "Svade", "Smepmp", "Smstateen", "Ssstateen"];
 
 /** Extensions that a hart has unless they are switched off. Zcf is for RV32 only, as its encodings are others' on RV64. */
 function defaultExtensions(xlen: 32 | 64): Set<Extension> {

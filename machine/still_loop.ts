@@ -45,7 +45,7 @@ export class StillLoop {
     const bytes = this.#debug.read(hart.id, pc, 4) ?? this.#debug.read(hart.id, pc, 2);
     const decoded = bytes && this.#decoder.decode(bytes.reduceRight((sum, byte) => sum * 256 + byte, 0));
     if (!decoded) return false;
-    const builder = new Builder(this.#decoder.xlen, false, this.#decoder.floatsInX);
+    const builder = new Builder(this.#decoder.xlen, false, this.#decoder.floats);
     decoded.instruction.semantics!(builder, decoded.operands);
     for (const statement of builder.statements) {
       if (statement.kind === "store" || statement.kind === "leave" || statement.kind === "call") return false;

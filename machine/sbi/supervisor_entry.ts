@@ -30,6 +30,10 @@ export function configureMachineMode(hart: Hart): void {
   const high = BigInt(~(hart.extensions.has("Svade") ? MENVCFG_HIGH.ADUE : 0));
   set("menvcfg", hart.xlen === 64 ? high << 32n | low : low);
   if (hart.xlen === 32) set("menvcfgh", high);
+  for (const number of [0, 1, 2, 3]) {
+    set(`mstateen${number}`, -1n);
+    if (hart.xlen === 32) set(`mstateen${number}h`, -1n);
+  }
   if (hart.hasPmp) {
     set("pmpaddr0", -1n);
     set("pmpcfg0", PMP_OPEN);
