@@ -1,8 +1,9 @@
 // Symbols and debug information of all files that a machine was given.
 
 import { attempt } from "../debug/dwarf/dwarf.ts";
-import { positionAt, type SourcePosition } from "../debug/dwarf/scopes.ts";
+import { lineStarts, positionAt, type SourcePosition } from "../debug/dwarf/scopes.ts";
 import { Types } from "../debug/dwarf/types.ts";
+import { AddressError } from "./errors.ts";
 import type { SymbolFile } from "./symbol_file.ts";
 import type { Symbols } from "./symbols.ts";
 
@@ -51,6 +52,28 @@ export class DebugInfo {
       if (position !== undefined) return position;
     }
     return undefined;
+  }
+
+  /**
+   * Where code of a source line begins; several addresses where it was inlined or taken apart.
+   *
+   * @param name The file's path, or the last parts of it.
+   * @throws {AddressError} Where there is none.
+   */
+  lineAddresses(name: string, line: number): bigint[] {
+    const found: bigint[] = [];
+    let known = false, next: number | undefined;
+    for (const file of this.#files) {
+      const { dwarf } = file, starts = dwarf && attempt(() => lineStarts(dwarf, name, line));
+      if (starts === undefined) continue;
+      found.push(...starts.addresses.filter((address) => file.holds(address)).map((address) => file.toRun(address)));
+      known ||= starts.fileKnown;
+      next = Math.min(next ?? Infinity, starts.nextLine ?? Infinity);
+    }
+    if (found.length > 0) return [...new Set(found)];
+    if (!known) throw new AddressError(`no source file ${name} in the debug information`);
+    const after = next === undefined || next === Infinity ? "" : `; the next line that has is ${next}`;
+    throw new AddressError(`no code for ${name}:${line}${after}`);
   }
 
   /** The types of a file; undefined if it has no debug information. */

@@ -20,7 +20,7 @@ import { nearest } from "./nearest.ts";
 import { type TrapSelector, trapTest } from "./trap_selector.ts";
 
 /**
- * An address or symbol.
+ * An address, a symbol (also `main+4`), or a source line (`kernel.c:42`) if there is debug information.
  *
  * @example
  * ```ts
@@ -157,6 +157,8 @@ export interface HookParts extends ContextParts {
   readonly code: CodeHooks;
   readonly watchpoints: WatchList;
   readonly bus: Bus;
+  /** Where code of a source line begins. */
+  readonly lineAddresses: (file: string, line: number) => bigint[];
   /** Ends the run with an error. */
   readonly fail: (error: unknown, what: string) => void;
 }
@@ -190,7 +192,7 @@ export class Hooks<X extends 32 | 64 = 32 | 64> {
   /**
    * Calls a function before certain instructions.
    *
-   * @param where An address, a symbol (the instruction there), or options.
+   * @param where An address, a symbol (the instruction there), a source line (wherever code of it begins), or options.
    * @throws {AddressError} If there is no such symbol.
    * @throws {OptionError} If there is no such mnemonic.
    */
@@ -237,7 +239,7 @@ export class Hooks<X extends 32 | 64 = 32 | 64> {
   #selected(where: Place | InstructionHookOptions, what: string): Pick<CodeHook, "ranges" | "instruction"> {
     const options = typeof where === "object" ? where : { at: where };
     const ranges = options.at !== undefined
-      ? [this.#single(this.address(options.at))]
+      ? this.#addresses(options.at).map((address) => this.#single(address))
       : options.within !== undefined
       ? this.#ranges(options.within)
       : null;
@@ -254,10 +256,48 @@ export class Hooks<X extends 32 | 64 = 32 | 64> {
    * `enter` comes before the first instruction; it may return in the function's place (`c.return(value)`). `leave` comes when
    * execution is back at the return address with the stack pointer of the call. A call that never returns (longjmp, a thread that
    * ends) has no `leave`; nor has a function that calls itself in tail position, but for the last time.
+   *
+   * @param where An address, a symbol, or a source line: the function that code of it is in, or all, where it was inlined.
    */
   call(where: Place, handlers: CallHandlers<X>): Hook {
-    const address = this.address(where), name = typeof where === "string" ? where : this.#parts.symbols.format(address);
-    return hookCall<X>(this.#parts, address, name, handlers, (hook, what) => this.#code(hook, what));
+    const attach = (hook: CodeHook, what: string) => this.#code(hook, what), { symbols } = this.#parts;
+    if (this.#line(where) === null) {
+      const address = this.address(where), name = typeof where === "string" ? where : symbols.format(address);
+      return hookCall<X>(this.#parts, address, name, handlers, attach);
+    }
+    const functions = new Map(
+      this.#addresses(where).map((address) => {
+        const { symbol } = symbols.at(address) ?? {};
+        if (symbol === undefined) throw new AddressError(`${where} is in no function that has a symbol`);
+        return [symbol.value, symbol.name];
+      }),
+    );
+    const hooks = [...functions].map(([address, name]) => hookCall<X>(this.#parts, address, name, handlers, attach));
+    return removable(() => hooks.forEach((hook) => hook.remove()));
+  }
+
+  /**
+   * Calls a function each time that control comes to a source line: wherever code of it begins, in several places where it was
+   * inlined or taken apart. Needs debug information.
+   *
+   * @param where File and line, such as `kernel.c:42`; as many folders before the name as are needed to tell files apart.
+   * @throws {AddressError} If there is no such file, or no code for that line; the message names the next line that has some.
+   */
+  line(where: string, call: (context: InstructionContext<X>) => void): Hook {
+    if (this.#line(where) === null) throw new OptionError(`hook.line: ${where}: write FILE:LINE, such as kernel.c:42`);
+    return this.instruction(where, call);
+  }
+
+  /** File and line of a place that names them, and no symbol. */
+  #line(where: Place): { file: string; line: number } | null {
+    if (typeof where !== "string" || this.#parts.symbols.lookup(where) !== undefined) return null;
+    const [, file, line] = /^(.*[^:]):(\d+)$/.exec(where) ?? [];
+    return file === undefined ? null : { file, line: Number(line) };
+  }
+
+  #addresses(where: Place): bigint[] {
+    const place = this.#line(where);
+    return place === null ? [this.address(where)] : this.#parts.lineAddresses(place.file, place.line);
   }
 
   /** Calls a function at the start of each basic block of a function or range of the guest, as its code is now. */
@@ -403,11 +443,12 @@ export class Hooks<X extends 32 | 64 = 32 | 64> {
   }
 
   /**
-   * The address of a symbol, or an address itself.
+   * The address of a symbol or source line (the first, if it has several), or an address itself.
    *
-   * @throws {AddressError} If there is no such symbol.
+   * @throws {AddressError} If there is no such symbol or line.
    */
   address(where: Place): bigint {
+    if (this.#line(where) !== null) return this.#addresses(where)[0]!;
     if (typeof where !== "string") return BigInt.asUintN(this.#parts.xlen, BigInt(where));
     const { symbols } = this.#parts, known = symbols.lookup(where);
     if (known !== undefined) return known;

@@ -427,6 +427,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       code: this.#codeHooks,
       watchpoints: this.watchpoints,
       bus: this.#bus,
+      lineAddresses: (file, line) => this.#info.lineAddresses(file, line),
       decode: (word) => this.#executors[0]!.decoder.decode(word),
       stop: () => this.stop(),
       fail: (error, what) => this.#fail(error, what),

@@ -2,7 +2,7 @@
 
 import { AT, TAG } from "./constants.ts";
 import { attempt, type Dwarf, qualifiedName } from "./dwarf.ts";
-import type { SourceFile } from "./line_table.ts";
+import type { LineRow, SourceFile } from "./line_table.ts";
 import { rangesOf } from "./ranges.ts";
 import type { Die } from "./unit.ts";
 
@@ -61,6 +61,43 @@ export function positionAt(dwarf: Dwarf, pc: bigint): SourcePosition | undefined
   const unit = dwarf.unitAt(pc), table = unit && dwarf.lines(unit), row = table?.at(pc);
   if (table === undefined || row === undefined || row.line === 0) return undefined;
   return position(table.file(row.file), row.line, row.column);
+}
+
+/** Where code of a source line begins, in several places if it was inlined or taken apart. */
+export interface LineStarts {
+  /** Addresses, ascending, each once. */
+  readonly addresses: readonly bigint[];
+  /** Whether there is a file of that name. */
+  readonly fileKnown: boolean;
+  /** The next line of such a file that has code; undefined if none has. */
+  readonly nextLine: number | undefined;
+}
+
+/** Finds the code of a line; `name` is the path of the file, or the last parts of it. */
+export function lineStarts(dwarf: Dwarf, name: string, line: number): LineStarts {
+  const addresses = new Set<bigint>(), empty = new Set<bigint>();
+  let fileKnown = false, nextLine: number | undefined;
+  for (const unit of dwarf.units()) {
+    const table = attempt(() => dwarf.lines(unit));
+    if (table === undefined) continue;
+    const named = [...table.files].filter(([, { path }]) => path === name || path.endsWith(`/${name}`));
+    if (named.length === 0) continue;
+    fileKnown = true;
+    const numbers = new Set(named.map(([number]) => number));
+    const rows = [...table.rows()];
+    let before: LineRow | undefined;
+    for (const [k, row] of rows.entries()) {
+      const isNamed = numbers.has(row.file) && row.statement;
+      if (isNamed && row.line > line && row.line < (nextLine ?? Infinity)) nextLine = row.line;
+      // What goes on in the same line begins nothing.
+      const goesOn = before !== undefined && before.line === row.line && before.file === row.file;
+      const isEmpty = rows[k + 1]?.address === row.address;
+      if (isNamed && row.line === line && !goesOn) (isEmpty ? empty : addresses).add(row.address);
+      if (!isEmpty) before = row;
+    }
+  }
+  // A line that was optimised away may still be marked where others are.
+  return { addresses: [...addresses.size > 0 ? addresses : empty].sort((a, b) => a < b ? -1 : 1), fileKnown, nextLine };
 }
 
 function callPosition(dwarf: Dwarf, die: Die): SourcePosition | undefined {
