@@ -1,6 +1,7 @@
 // The public API.
 
 export type { Watch, WatchedAccess, WatchList } from "./hart/watchpoints.ts";
+export type { ExecutedInstruction } from "./machine/history.ts";
 export { type InstructionText, Machine, type RunOptions } from "./machine/machine.ts";
 export type {
   ChardevOptions,

@@ -25,6 +25,7 @@ const LISTED: Readonly<Record<string, () => readonly string[]>> = {
     ...Object.keys(ACCELERATORS),
     ...Object.keys(COMPILER_SETTINGS).map((name) => `${name}=`),
     "stats=on",
+    "history=on",
     "help",
   ],
   completions: () => Object.keys(SHELLS),

@@ -95,7 +95,11 @@ export async function listingText(listing: Listing, model = ""): Promise<string>
       const settings = Object.entries(COMPILER_SETTINGS).map(([name, { least, most, usual }]) =>
         [`${name}=N`, `${least} to ${most} (${usual})`] as const
       );
-      const properties = Object.fromEntries([...settings, ["stats=on", "prints figures when the run ends"]]);
+      const properties = Object.fromEntries([
+        ...settings,
+        ["stats=on", "prints figures when the run ends"],
+        ["history=on", "reports of failures show the last 20 instructions; the interpreter has it, too"],
+      ]);
       return lines("Accelerators:", ACCELERATORS) +
         lines("Properties of jit (what they are if not given):", properties);
     }

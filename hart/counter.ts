@@ -10,6 +10,8 @@ export const IN_REGION = 6;
 export const SITE = 7;
 /** Two words for the results of functions that WebAssembly calls. */
 export const RESULT = 8;
+/** Count of instructions at the end of the slice, its low 32 bits; read where history is kept. */
+export const COUNT_END = 12;
 
 /**
  * Counts instructions. Running code counts down `state[REMAINING]`, the instructions that it may still execute including
@@ -33,6 +35,11 @@ export class Count {
     this.state = state;
   }
 
+  #ends(count: number): void {
+    this.#end = count;
+    this.state[COUNT_END] = count | 0;
+  }
+
   /** Instructions begun before the current one. */
   instructions(): number {
     return this.#end - this.state[REMAINING]!;
@@ -43,7 +50,7 @@ export class Count {
   }
   /** Starts a slice of `length` instructions (less than 2^31). */
   start(length: number): void {
-    this.#end = this.instructions() + length;
+    this.#ends(this.instructions() + length);
     this.state[REMAINING] = length;
   }
   /** Makes the running slice end at most `length` instructions from the start of the current one. */
@@ -51,7 +58,7 @@ export class Count {
     const excess = this.state[REMAINING]! - Math.max(length, 1);
     if (excess <= 0) return;
     this.state[REMAINING]! -= excess;
-    this.#end -= excess;
+    this.#ends(this.#end - excess);
   }
   /** Makes the running slice end after the current instruction. */
   stop(): void {
@@ -59,13 +66,13 @@ export class Count {
   }
   /** Ends the slice now: what remains of it is not executed. */
   end(): void {
-    this.#end = this.instructions();
+    this.#ends(this.instructions());
     this.state[REMAINING] = 0;
   }
   /** Puts the count back to an earlier value (restoring a snapshot). */
   restore(instructions: number, idle: number): void {
     this.state[REMAINING] = 0;
-    this.#end = instructions;
+    this.#ends(instructions);
     this.idle = idle;
   }
 }

@@ -4,6 +4,7 @@ import { Decoder, isCompressed } from "../isa/decode.ts";
 import { HIGH } from "../isa/pair.ts";
 import { INSTRUCTIONS } from "../isa/table.ts";
 import {
+  COUNT_END,
   IN_REGION,
   PAGE_OFFSET,
   PC_HIGH,
@@ -28,6 +29,7 @@ import type { Cell, CodeCache, Compilation, CompilerOptions } from "./code_cache
 import { CodeIndex } from "./code_index.ts";
 import { CodeSpace, physicalPage } from "./code_space.ts";
 import { ELSEWHERE, type RegionText, SHORT_INSTRUCTION } from "./region_emitter.ts";
+import { History } from "./history.ts";
 import { accessFunctions } from "./called_access.ts";
 import {
   BREAKPOINT,
@@ -117,13 +119,15 @@ export class Executor implements HookedExecutor {
   /** Executes in place of this one while addresses are virtual or protected; made when that first happens. */
   #translated: Executor | null = null;
   #isTranslated: boolean;
+  /** What was executed last; null if that is not noted. */
+  readonly history: History | null;
 
   /**
    * `options`: how to compile; null to interpret everything. `bare`: the executor of the hart while addresses are physical, which
    * makes this one for when they are not; null for that one itself. They share
-   * their breakpoints.
+   * their breakpoints. `keepsHistory`: note what is executed.
    */
-  constructor(hart: Hart, options: CompilerOptions | null, bare: Executor | null = null) {
+  constructor(hart: Hart, options: CompilerOptions | null, bare: Executor | null = null, keepsHistory = false) {
     const memory = bare === null ? "bare" : "translated";
     this.hart = hart;
     this.code = bare?.code ?? (options === null ? null : new CodeIndex(options, hart.memory.ram, hart.count));
@@ -146,6 +150,7 @@ export class Executor implements HookedExecutor {
     };
     if (this.#isTranslated) hart.onFetchChange = (low, high) => this.#fetchChanged(low, high);
     const { ram } = hart.memory, unit = this.#unit = new LoadStoreUnit(hart);
+    this.history = bare?.history ?? (keepsHistory ? new History(ram) : null);
     this.#options = {
       xlen: hart.xlen,
       extensions: hart.extensions,
@@ -153,6 +158,7 @@ export class Executor implements HookedExecutor {
       ramSize: ram.size,
       memory,
       threshold: options?.threshold ?? 0,
+      history: this.history !== null,
     };
     this.#environment = {
       ...library,
@@ -183,6 +189,7 @@ export class Executor implements HookedExecutor {
       STORES: hart.translation.buffers.stores,
       ACCESS: hart.access,
       HANDLERS: this.#handlers,
+      ...(this.history !== null && { HISTORY: this.history.words }),
       enter: (low: number, high: number) => this.enter(low, high),
       HEAT: this.#heat,
       becameHot: (record: number) => this.#becameHot(record),
@@ -210,6 +217,7 @@ export class Executor implements HookedExecutor {
     this.#handlers[ILLEGAL] = () => raise(CAUSE.illegalInstruction, 0, 0);
     const here = INSTRUCTIONS.filter((entry) => entry.xlen === undefined || entry.xlen === hart.xlen);
     this.#interpret = this.#compile(loopText(here, this.#options)) as Handler;
+    const noted = this.history?.words.slice();
     train({
       hart,
       unit,
@@ -221,6 +229,7 @@ export class Executor implements HookedExecutor {
       heat: this.#heat,
       threshold: this.#options.threshold,
     });
+    if (noted !== undefined) this.history!.words.set(noted);
   }
 
   /** Makes a function of generated text, with the environment and the cells it calls as constants in its scope. */
@@ -541,7 +550,8 @@ export class Executor implements HookedExecutor {
     const { cache } = space, { xlen, compressed } = this.decoder;
     const loads = TranslationBuffers.part(buffers.loads, privilege);
     const stores = TranslationBuffers.part(buffers.stores, privilege);
-    const options = { xlen, compressed, ramBase: ram.base, ramSize: ram.size, memory } as const;
+    const history = this.history !== null;
+    const options = { xlen, compressed, ramBase: ram.base, ramSize: ram.size, memory, history } as const;
     const cell = (pc: number) => cache.cell(pc);
     const parts = {
       ...this.#environment,
@@ -581,11 +591,12 @@ export class Executor implements HookedExecutor {
     const [x, loadsAt, storesAt, readyAt, lookUpAt] = [hart.x, loads, stores, ready, lookUp].map((a) =>
       ram.offsetOf(a)
     );
+    const history = this.history === null ? undefined : ram.offsetOf(this.history.words);
     const lines = ram.offsetOf(ram.lines), ramAt = ram.offsetOf(ram.u8);
     if (
       ram.memory === null || state === undefined || x === undefined || loadsAt === undefined ||
       storesAt === undefined ||
-      readyAt === undefined || lookUpAt === undefined
+      readyAt === undefined || lookUpAt === undefined || (this.history !== null && history === undefined)
     ) return null;
     const layout = {
       x,
@@ -596,6 +607,8 @@ export class Executor implements HookedExecutor {
       lines: lines!,
       ram: ramAt!,
       ready: readyAt,
+      end: state + 4 * COUNT_END,
+      history,
       lookUp: lookUpAt,
     };
     return new WasmTranslator({

@@ -11,6 +11,7 @@ import { add, call, type Expression, primary, SHIFT, ZERO } from "./expression.t
 import { Emitter, type Pair, sizeOf } from "./emitter.ts";
 import { FLOAT_VARIABLES, floatPath, type FloatPlaces, IS_DIRTY, IS_ENABLED, readyInMode } from "./float_paths.ts";
 import { hartCall, MemoryAccess } from "./memory_access.ts";
+import { INTERPRETER_NOTE } from "./history.ts";
 import { TranslatedAccess } from "./translated_access.ts";
 
 /**
@@ -80,6 +81,8 @@ export interface InterpreterOptions {
   readonly memory: "bare" | "translated";
   /** How often an instruction is jumped to before `becameHot` is called; 0 for never. */
   readonly threshold: number;
+  /** Whether to note each instruction (history.ts). */
+  readonly history: boolean;
 }
 
 const S = (index: number) => `STATE[${index}]`;
@@ -383,7 +386,7 @@ export function loopText(instructions: readonly Instruction[], options: Interpre
     ip = ip | 0;
     let n = ${S(REMAINING)}, o = 0;
     ${declare(temps)}
-    do {
+    do {${options.history ? `\n      ${INTERPRETER_NOTE}` : ""}
       o = FIELDS[ip];
       switch (OPERATION[ip]) {
       ${cases.join("\n")}

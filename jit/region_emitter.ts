@@ -22,6 +22,7 @@ import {
 } from "./facts.ts";
 import type { HookSite } from "./code_hooks.ts";
 import { FLOAT_STATE, FLOAT_VARIABLES, floatPath, type FloatPlaces, IS_ENABLED, isNearest } from "./float_paths.ts";
+import { blockNote } from "./history.ts";
 import { accessFunction } from "./called_access.ts";
 import { accessCode, hartCall, MemoryAccess } from "./memory_access.ts";
 import { type Block, computedRegisters, type Region, type RegionInstruction, type RegisterSet } from "./region.ts";
@@ -46,6 +47,8 @@ export interface RegionEmitterOptions {
   readonly ramSize: number;
   /** Whether addresses of data are physical or go through the translation look-aside buffers. */
   readonly memory: "bare" | "translated";
+  /** Whether to note each block (history.ts). */
+  readonly history: boolean;
   /** How a register's value at the entry is taken to be; the function refuses to run where it is not. */
   readonly assume?: (register: number) => Assumption | undefined;
   /** Text of an instruction for comments; none where absent. */
@@ -496,6 +499,7 @@ export class RegionEmitter extends Emitter {
     this.#facts = new Map(this.#factsIn.get(block)!);
     this.#dirty = block.dirtyIn;
     this.#floatDirty = false;
+    if (this.#options.history) this.line(blockNote(block.pc, this.#region.high, instructions.length));
     this.line(`n = n - ${instructions.length} | 0;`);
     let result: Expression | Pair | null = null;
     instructions.forEach((i, k) => {

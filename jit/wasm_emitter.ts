@@ -11,6 +11,7 @@ import { TLB_LEVEL_WORDS, TLB_WORDS } from "../hart/tlb.ts";
 import { sizeOf } from "./emitter.ts";
 import { accessCode, callOwner, WORD_ARGUMENTS } from "./memory_access.ts";
 import type { HookSite } from "./code_hooks.ts";
+import { HISTORY_LAYOUT } from "./history.ts";
 import type { Block, Region, RegionInstruction, RegisterSet } from "./region.ts";
 import { ELSEWHERE } from "./region_emitter.ts";
 import { type Label, type MemoryInstruction, WasmFunction, type WasmType } from "./wasm_assembler.ts";
@@ -34,6 +35,10 @@ export interface WasmLayout {
   readonly ram: number;
   /** A byte for each cell, by number: whether its region may be called. */
   readonly ready: number;
+  /** `Count.state[COUNT_END]`. */
+  readonly end: number;
+  /** The ring of executed blocks (history.ts); undefined where it is not kept. */
+  readonly history: number | undefined;
   /** Addresses and numbers of the cells that jumps to registers found last: pairs of words. */
   readonly lookUp: number;
 }
@@ -547,11 +552,28 @@ export class WasmEmitter {
     }
   }
 
+  /** Notes that a block is executed. */
+  #note({ pc, instructions }: Block, ring: number): void {
+    const f = this.#f, { at, step, mask } = HISTORY_LAYOUT;
+    f.i32(0), this.#load("i32.load", ring + at), f.i32(step), f.op("i32.add"), f.i32(mask), f.op("i32.and");
+    f.tee(this.#e), f.memory("i32.store", ring + at);
+    f.get(this.#e),
+      f.i32(2),
+      f.op("i32.shl"),
+      f.tee(this.#e),
+      f.i64(pc, this.#region.high),
+      f.memory("i64.store", ring);
+    f.get(this.#e), this.#load("i32.load", this.#options.layout.end), f.get(this.#n), f.op("i32.sub");
+    f.memory("i32.store", ring + 8);
+    f.get(this.#e), f.i32(instructions.length), f.memory("i32.store", ring + 12);
+  }
+
   /** The instructions of a block, without how it ends. Leaves a branch's condition, or the target of a jump, in `r`. */
   #body(block: Block): void {
     const f = this.#f, { instructions } = block;
     this.#dirty = block.dirtyIn;
     if (this.#options.memory === "bare") this.#shared = sharedChecks(block);
+    if (this.#options.layout.history !== undefined) this.#note(block, this.#options.layout.history);
     f.get(this.#n), f.i32(instructions.length), f.op("i32.sub"), f.set(this.#n);
     instructions.forEach((i, k) => {
       this.#instruction = i;

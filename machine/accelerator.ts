@@ -12,6 +12,8 @@ export interface Accelerator {
   readonly compiler: CompilerOptions | null;
   /** Print figures about what was compiled when the run ends. */
   readonly stats: boolean;
+  /** Note which instructions are executed, so that reports show the last ones; the code is slower then. */
+  readonly history: boolean;
 }
 
 /** Accelerators with a line for `-accel help`. */
@@ -44,7 +46,7 @@ const TARGETS: readonly CompilerOptions["target"][] = ["automatic", "webassembly
 
 /**
  * Reads an `-accel` text: `interpreter`, or `jit` with the properties of `COMPILER_SETTINGS`, `target=automatic|webassembly|javascript`
- * and `stats=on|off`.
+ * and `stats=on|off`; either with `history=on|off`.
  *
  * @throws {OptionError} Naming the nearest accelerator or property.
  */
@@ -53,19 +55,20 @@ export function parseAccel(text: string): Accelerator {
   if (name !== "interpreter" && name !== "jit") {
     throw new OptionError(`-accel ${name}: no such accelerator${nearest(name, Object.keys(ACCELERATORS))}`);
   }
-  const known = name === "jit" ? [...Object.keys(COMPILER_SETTINGS), "target", "stats"] : [];
+  const known = name === "jit" ? [...Object.keys(COMPILER_SETTINGS), "target", "stats", "history"] : ["history"];
   const compiler = Object.fromEntries(
     Object.values(COMPILER_SETTINGS).map(({ option, usual }) => [option, usual]),
   ) as Record<CompilerSetting["option"], number>;
-  let stats = false, target: CompilerOptions["target"] = "automatic";
+  let stats = false, history = false, target: CompilerOptions["target"] = "automatic";
   for (const property of properties) {
     const [key = "", value = "on"] = property.split("=");
     if (!known.includes(key)) {
       throw new OptionError(`-accel ${text}: ${name} has no property ${key}${nearest(key, known)}`);
     }
-    if (key === "stats") {
-      if (value !== "on" && value !== "off") throw new OptionError(`-accel ${text}: stats is on or off`);
-      stats = value === "on";
+    if (key === "stats" || key === "history") {
+      if (value !== "on" && value !== "off") throw new OptionError(`-accel ${text}: ${key} is on or off`);
+      if (key === "stats") stats = value === "on";
+      else history = value === "on";
       continue;
     }
     if (key === "target") {
@@ -82,5 +85,5 @@ export function parseAccel(text: string): Accelerator {
     }
     compiler[option] = number;
   }
-  return { name, stats, compiler: name === "jit" ? { ...compiler, target } : null };
+  return { name, stats, history, compiler: name === "jit" ? { ...compiler, target } : null };
 }

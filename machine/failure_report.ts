@@ -12,7 +12,7 @@ const BACKTRACE_LINES = 20;
 const hex = (value: number | bigint) => `0x${BigInt(value).toString(16)}`;
 
 /** What a report is made from. */
-export type Reported = Pick<Machine, "harts" | "symbols" | "console" | "disassemble" | "backtrace">;
+export type Reported = Pick<Machine, "harts" | "symbols" | "console" | "disassemble" | "backtrace" | "history">;
 
 /** A report in several lines. */
 export function failureReport(machine: Reported, stop: Stop): string {
@@ -27,10 +27,16 @@ export function failureReport(machine: Reported, stop: Stop): string {
     lines.push(`  arguments    ${names.map((name) => `${name} ${hex(x[name])}`).join(", ")}`);
     lines.push(`  returns to   ${machine.symbols.format(BigInt(x.ra))}, sp ${hex(x.sp)}`);
     lines.push(...trapLines(hart));
+    const executed = machine.history(hart);
+    if (executed.length > 0) lines.push("  last instructions");
+    for (const { pc, place, text } of executed) lines.push(`    ${hex(pc)} <${place}>  ${text.replace("\t", " ")}`);
     lines.push(
       "  backtrace",
       ...String(machine.backtrace(hart)).split("\n").slice(0, BACKTRACE_LINES).map((line) => `    ${line}`),
     );
+  }
+  if (machine.harts.every((hart) => machine.history(hart).length === 0)) {
+    lines.push('  (the same run with accel "jit,history=on" shows the last 20 instructions)');
   }
   const text = machine.console.output.split(/\r?\n/).filter((line, k, all) => line !== "" || k < all.length - 1);
   if (text.length > 0) lines.push("console:", ...text.slice(-CONSOLE_LINES).map((line) => `  | ${line}`));

@@ -8,6 +8,7 @@ import { disassemble } from "../isa/disassemble.ts";
 import type { Compilation, CompilerOptions } from "../jit/code_cache.ts";
 import { CodeHooks } from "../jit/code_hooks.ts";
 import { Executor } from "../jit/executor.ts";
+import { type ExecutedInstruction, executedInstructions } from "./history.ts";
 import { Counters, type Hook, Hooks } from "./hooks.ts";
 import { invalidateCode } from "../jit/invalidation.ts";
 import { CompiledCode } from "../jit/listing.ts";
@@ -376,7 +377,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     this.harts = this.#harts.map((hart) => new HartView<X>(hart));
     this.memory = new MemoryView(this.#bus);
     this.#compiler = accel.compiler;
-    this.#executors = this.#harts.map((hart) => new Executor(hart, accel.compiler));
+    this.#executors = this.#harts.map((hart) => new Executor(hart, accel.compiler, null, accel.history));
     for (const { code } of this.#executors) {
       if (code === null) continue;
       code.onCompile = (made) => this.onCompile?.(this.#show(made));
@@ -651,6 +652,19 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     const symbol = (address: bigint) => this.#symbol(address);
     const { text, length } = disassemble(this.#executors[0]!.decoder, word, pc, { symbol });
     return { text, length, word: length === 2 ? word & 0xffff : word };
+  }
+
+  /**
+   * The instructions that a hart has executed last, the latest last: at most 20. Those that trapped are among them. Empty unless
+   * they are noted (`accel: "jit,history=on"`), which costs speed and changes nothing else: a run that failed can be repeated with it.
+   */
+  history(hart: HartView<X> = this.hart): ExecutedInstruction<X>[] {
+    const lines = this.#executors[hart.id]!.history?.lines(this.#count.instructions()) ?? [];
+    return executedInstructions(lines, this.xlen, {
+      read: (pc, length) => this.#debug.read(hart.id, pc, length),
+      disassemble: (bytes, pc) => this.#disassemble(bytes, pc),
+      format: (pc) => this.symbols.format(pc),
+    });
   }
 
   #symbol(address: bigint): string | undefined {
