@@ -72,7 +72,7 @@ for (const xlen of WIDTHS) {
 
     test(`a fault in the trap handler is a trap loop, also where its address changes: ${on}`, async () => {
       for (const step of [0, -16]) {
-        const p = new Program(xlen).la("t0", "handler").csr("csrrw", "mtvec", 0, "t0").li("sp", 0x7000_0000).op(
+        const p = new Program(xlen).la("t0", "handler").csr("csrrw", "mtvec", 0, "t0").li("sp", 0x1900_0000).op(
           "ebreak",
         );
         p.align(4).label("handler").op("addi", { rd: "sp", rs1: "sp", imm: step }).label("fault");
@@ -84,7 +84,7 @@ for (const xlen of WIDTHS) {
     });
 
     test(`a handler that returns to what trapped without a change is a trap loop: ${on}`, async () => {
-      const p = new Program(xlen).la("t0", "handler").csr("csrrw", "mtvec", 0, "t0").li("s0", 0x7000_0000);
+      const p = new Program(xlen).la("t0", "handler").csr("csrrw", "mtvec", 0, "t0").li("s0", 0x1900_0000);
       p.label("load").op("lw", { rd: "a0", rs1: "s0" }).align(4).label("handler").op("addi", {
         rd: "s1",
         rs1: "s1",

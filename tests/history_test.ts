@@ -104,9 +104,9 @@ for (const xlen of WIDTHS) {
           continue;
         }
         const lines = report.split("\n"), first = lines.indexOf("  last instructions") + 1;
-        const texts = lines.slice(first, first + 20).map((line) => line.replace(/^.*>  (\S+).*$/, "$1"));
+        const texts = lines.slice(first, first + 20).map((line) => line.replace(/^.*> {2}(\S+).*$/, "$1"));
         assert.deepEqual(texts, [...Array.from({ length: 9 }, () => ["add", "bnez"]).flat(), "xor", "j"]);
-        assert.match(lines[first + 19]!, new RegExp(`^    0x${p.address("here").toString(16)} <.*>  j `));
+        assert.match(lines[first + 19]!, new RegExp(`^ {4}0x${p.address("here").toString(16)} <.*> {2}j `));
       }
     }
   });
