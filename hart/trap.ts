@@ -76,10 +76,15 @@ export const INTERPRET: Error = new Error("for the interpreter");
 
 const exception = new Exception();
 
-/** Abandons the current instruction with an exception. */
-export function raise(cause: number, valueLow: number, valueHigh: number): never {
+/** An exception, until the next one. */
+export function exceptionOf(cause: number, valueLow: number, valueHigh: number): Exception {
   exception.cause = cause;
   exception.valueLow = valueLow;
   exception.valueHigh = valueHigh;
-  throw exception;
+  return exception;
+}
+
+/** Abandons the current instruction with an exception. */
+export function raise(cause: number, valueLow: number, valueHigh: number): never {
+  throw exceptionOf(cause, valueLow, valueHigh);
 }

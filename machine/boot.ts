@@ -115,6 +115,16 @@ function alignUp(value: number, alignment: number): number {
   return Math.ceil(value / alignment) * alignment;
 }
 
+/** A piece without as many of its headers as lie in front of the memory in which the rest is; all of it may be headers. */
+function withoutHeaders(piece: LoadPiece, memories: readonly MemoryRange[]): LoadPiece {
+  const { address, headers = 0, bytes, memorySize } = piece;
+  if (headers === 0 || memories.some((m) => address >= m.address && address < m.address + m.size)) return piece;
+  const memory = memories.find((m) => address < m.address && address + headers >= m.address);
+  if (memory === undefined && headers < memorySize) return piece;
+  const left = memory === undefined ? memorySize : memory.address - address;
+  return { ...piece, address: address + left, bytes: bytes.subarray(left), memorySize: memorySize - left };
+}
+
 /**
  * Checks that every piece lies wholly in one of the memories. A piece of no bytes is in order anywhere.
  *
@@ -261,9 +271,12 @@ export function planBoot(options: BootOptions): BootPlan {
     if (hart !== undefined && start !== undefined) startAt.set(hart, start);
   });
   const loaded = [firmware, kernel, ramdisk].filter((image) => image !== undefined);
+  const memories = [memory, ...options.otherMemory ?? []];
+  const pieces = (of: { readonly pieces: readonly LoadPiece[] }) =>
+    of.pieces.map((piece) => withoutHeaders(piece, memories));
   const plan = {
-    images: loaded.flatMap((image) => image.pieces),
-    patches: patches.flatMap((patch) => patch.pieces),
+    images: loaded.flatMap(pieces),
+    patches: patches.flatMap(pieces),
     entry: builtInSbi ? flashNext ?? kernelStart ?? kernelAddress : flashEntry ?? memory.address,
     builtInSbi,
     nextAddress: flashNext ?? kernelStart ?? 0,
@@ -271,7 +284,7 @@ export function planBoot(options: BootOptions): BootPlan {
     startAt,
     elfs: [...loaded, ...patches].map(({ elf }) => elf).filter((elf) => elf !== undefined),
   };
-  checkInMemory([...plan.images, ...plan.patches], [memory, ...options.otherMemory ?? []]);
+  checkInMemory([...plan.images, ...plan.patches], memories);
   checkNoOverlap(plan.images);
   return { ...plan, warnings: bootWarnings(options, firmware ?? kernel, plan) };
 }

@@ -20,6 +20,22 @@ export interface ElfSegment {
   readonly memorySize: number;
   /** `p_flags`: 1 execute, 2 write, 4 read. */
   readonly flags: number;
+  /** `p_offset`: where in the file its bytes are. */
+  readonly offset: number;
+}
+
+/**
+ * Bytes at the start of a segment that are the file's own headers and what aligns the first section: linkers put them there,
+ * though no program needs them (`-Ttext=0x80000000` gives a segment from 0x7ffff000 on). 0 if its start is a section, or no section
+ * is known.
+ */
+export function headerBytes(segment: ElfSegment, sections: readonly ElfSection[]): number {
+  const { offset, virtualAddress, memorySize, bytes } = segment;
+  if (offset !== 0 || bytes.length === 0 || sections.length === 0) return 0;
+  const inside = sections.filter(({ flags, address }) =>
+    (flags & sectionAllocated) !== 0n && address >= virtualAddress && address < virtualAddress + BigInt(memorySize)
+  );
+  return inside.reduce((least, { address }) => Math.min(least, Number(address - virtualAddress)), memorySize);
 }
 
 /**
@@ -52,6 +68,8 @@ export interface Elf {
 const magic = [0x7f, 0x45, 0x4c, 0x46];
 const machineRiscv = 243;
 const segmentLoad = 1;
+/** SHF_ALLOC of `sh_flags`. */
+const sectionAllocated = 2n;
 /** `e_phnum` when the real count is in `sh_info` of section header 0 (ELF gABI, "Section Header Table Index"). */
 const extendedSegmentCount = 0xffff;
 
@@ -225,6 +243,7 @@ function readSegments(bytes: Uint8Array, header: Header, name: string): ElfSegme
       virtualAddress,
       bytes: bytes.subarray(start, start + Number(fileSize)),
       memorySize: Number(memorySize),
+      offset: start,
       flags: view.getUint32(at + (xlen === 32 ? 24 : 4), true),
     });
   }

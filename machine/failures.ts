@@ -115,8 +115,11 @@ interface Last {
   nestedSame: number;
   nestedDeeper: number;
   returned: number;
-  /** Registers at the last two: a handler may exchange some with a CSR each time. */
-  registers: readonly [Int32Array, Int32Array];
+  /** Registers at the last two of those in the handler: it may exchange some with a CSR each time. */
+  before: Int32Array;
+  older: Int32Array;
+  /** How many of these there are. */
+  copies: number;
 }
 
 /** What the detector needs of the machine. */
@@ -139,7 +142,8 @@ export class FailureDetector {
   #trapLoop = 10_000;
   #resetLoop = 5;
   #options: FailureOptions = {};
-  readonly #last = new Map<Hart, Last>();
+  /** By number of the hart. */
+  readonly #last: Last[] = [];
   readonly #selfJumps = new Set<Hart>();
   #resets = { at: -1, interval: -1, equal: 0 };
   /** A panic that was seen: what, and the count of instructions at which the run ends. */
@@ -148,6 +152,7 @@ export class FailureDetector {
   constructor(parts: FailureParts) {
     this.#parts = parts;
     for (const hart of parts.harts) {
+      this.#last[hart.id] = newLast();
       hart.onException = (...exception) => this.#exception(hart, ...exception);
       hart.onSelfJump = () => this.#selfJump(hart);
     }
@@ -170,7 +175,7 @@ export class FailureDetector {
 
   /** To be called where a run begins. */
   begin(): void {
-    this.#last.clear();
+    for (const hart of this.#parts.harts) this.#last[hart.id] = newLast();
     this.#selfJumps.clear();
   }
 
@@ -183,30 +188,35 @@ export class FailureDetector {
     if (this.#options.invalidJump === true && isFetch && privilege !== USER && this.#isNowhere(hart)) {
       return this.#parts.end({ kind: "invalid-jump" });
     }
-    let last = this.#last.get(hart);
-    const samePlace = last !== undefined && last.cause === cause && last.pcLow === pcLow && last.pcHigh === pcHigh &&
+    const last = this.#last[hart.id]!;
+    const samePlace = last.cause === cause && last.pcLow === pcLow && last.pcHigh === pcHigh &&
       last.privilege === privilege;
-    const sameValue = samePlace && last!.valueLow === valueLow && last!.valueHigh === valueHigh;
-    if (last === undefined) this.#last.set(hart, last = newLast());
-    const isImmediate = count === last.count + 1;
-    last.atOnce = sameValue && isImmediate ? last.atOnce + 1 : 1;
-    const isNested = samePlace && returns === last.returns;
-    const registers = hart.x.slice(0, 64), [before, older] = last.registers;
-    const same = (other: Int32Array) => registers.every((word, k) => word === other[k]);
-    last.nestedSame = isNested && sameValue && (same(before) || same(older)) ? last.nestedSame + 1 : 1;
-    const sp = hart.xlen === 32 ? SP : 2 * SP;
-    const isDeeper = isNested && registers[sp]! >>> 0 < before[sp]! >>> 0;
-    last.nestedDeeper = isDeeper ? last.nestedDeeper + 1 : 1;
-    last.registers = [registers, before];
+    const sameValue = samePlace && last.valueLow === valueLow && last.valueHigh === valueHigh;
+    last.atOnce = sameValue && count === last.count + 1 ? last.atOnce + 1 : 1;
+    if (samePlace && returns === last.returns) this.#nested(hart, last, sameValue);
+    else last.nestedSame = last.nestedDeeper = 1, last.copies = 0;
     const isReturned = sameValue && hart.returnedAt === count - 1 && hart.returnedLow === pcLow;
     last.returned = isReturned ? last.returned + 1 : 1;
-    Object.assign(last, { cause, pcLow, pcHigh, privilege, count, returns, valueLow, valueHigh });
+    last.cause = cause, last.privilege = privilege, last.count = count, last.returns = returns;
+    last.pcLow = pcLow, last.pcHigh = pcHigh, last.valueLow = valueLow, last.valueHigh = valueHigh;
     if (this.#trapLoop === Infinity) return;
     const isLoop = last.atOnce >= AT_ONCE || last.nestedSame >= NESTED || last.nestedDeeper >= NESTED ||
       last.returned >= this.#trapLoop;
     if (!isLoop) return;
-    this.#last.delete(hart);
+    this.#last[hart.id] = newLast();
     this.#parts.end({ kind: isFetch && this.#isNowhere(hart) ? "invalid-jump" : "trap-loop" });
+  }
+
+  /** The same exception again, and no return from a trap in between. */
+  #nested(hart: Hart, last: Last, sameValue: boolean): void {
+    const { x } = hart, { before, older, copies } = last, sp = hart.xlen === 32 ? SP : 2 * SP;
+    const same = (other: Int32Array) => other.every((word, k) => word === x[k]);
+    const isSame = sameValue && ((copies > 0 && same(before)) || (copies > 1 && same(older)));
+    last.nestedSame = isSame ? last.nestedSame + 1 : 1;
+    last.nestedDeeper = copies > 0 && x[sp]! >>> 0 < before[sp]! >>> 0 ? last.nestedDeeper + 1 : 1;
+    older.set(x.subarray(0, older.length));
+    last.before = older, last.older = before;
+    last.copies = Math.min(copies + 1, 2);
   }
 
   #isNowhere(hart: Hart): boolean {
@@ -302,6 +312,8 @@ function newLast(): Last {
     nestedSame: 0,
     nestedDeeper: 0,
     returned: 0,
-    registers: [new Int32Array(64), new Int32Array(64)],
+    before: new Int32Array(64),
+    older: new Int32Array(64),
+    copies: 0,
   };
 }

@@ -1,7 +1,7 @@
 // Image files: recognises what a file given to `-bios`, `-kernel`, `-initrd` or `-device loader` is, and says which bytes go
 // where.
 import { LoadError } from "./errors.ts";
-import { isElf, parseElf, physicalEntry } from "./elf.ts";
+import { headerBytes, isElf, parseElf, physicalEntry } from "./elf.ts";
 import type { Elf } from "./elf.ts";
 
 /** A file and its name for messages. */
@@ -22,6 +22,8 @@ export interface LoadPiece {
   readonly memorySize: number;
   /** File and part for messages, e.g. `kernel.elf segment 1`. */
   readonly what: string;
+  /** Bytes at its start that no program needs: they may lie outside of memory. None if absent. */
+  readonly headers?: number;
 }
 
 /** What a file is, told by its contents, never by its name. */
@@ -120,6 +122,7 @@ function loadElf(file: ImageFile): LoadedImage {
     bytes: segment.bytes,
     memorySize: segment.memorySize,
     what: `${file.name} segment ${segment.index}`,
+    headers: headerBytes(segment, elf.sections),
   }));
   return {
     kind: "elf",

@@ -5,9 +5,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { elfXlen, isElf, parseElf, physicalEntry } from "../machine/elf.ts";
+import { elfXlen, headerBytes, isElf, parseElf, physicalEntry } from "../machine/elf.ts";
 import { LoadError } from "../machine/errors.ts";
+import { Machine } from "../machine/machine.ts";
 import { buildElf } from "./elf_builder.ts";
+import { Program } from "./support/assemble.ts";
 
 const programs = new URL("./programs/", import.meta.url);
 const guests = new URL("../bench/guests/", import.meta.url);
@@ -42,6 +44,7 @@ test("the Rust kernel's ELF32 has the header, segment, sections and symbols that
     virtualAddress: 0x8000_0000n,
     bytes: 0xf16,
     memorySize: 0xf30,
+    offset: 0x1000,
     flags: 7,
   });
   assert.equal(segment.bytes.buffer, p0uart.buffer, "segments are views of the file");
@@ -305,4 +308,23 @@ test("a real ELF with any byte of its headers and symbols changed is refused or 
       }
     }
   }
+});
+
+test("the headers of the file in a segment, which linkers put there, may lie outside of memory", async () => {
+  // What `ld -Ttext=0x80000000` makes: a segment from the file's start on, so that it begins a page before the code.
+  const code = new Program(64).li("t0", 0x5555).li("t1", 0x10_0000).op("sw", { rs1: "t1", rs2: "t0" }).build();
+  const end = 0x1000 + code.length, bytes = new Uint8Array(end + 2 * 64), view = new DataView(bytes.buffer);
+  bytes.set(buildElf(64, 0x8000_0000n, [{ physical: 0x7fff_f000n, memorySize: BigInt(end) }])), bytes.set(code, 0x1000);
+  // p_offset and p_filesz of the segment; e_shoff, e_shentsize, e_shnum; a section of the code behind the null section.
+  view.setBigUint64(64 + 8, 0n, true), view.setBigUint64(64 + 32, BigInt(end), true);
+  view.setBigUint64(40, BigInt(end), true), view.setUint16(58, 64, true), view.setUint16(60, 2, true);
+  [1n << 32n, 6n, 0x8000_0000n, 0x1000n, BigInt(code.length)].forEach((field, k) =>
+    view.setBigUint64(end + 64 + 8 * k, field, true)
+  );
+  const elf = parseElf(bytes, "text.elf"), [segment] = elf.segments;
+  assert.equal(headerBytes(segment!, elf.sections), 0x1000);
+  assert.equal(headerBytes({ ...segment!, offset: 0x1000 }, elf.sections), 0);
+  assert.equal(headerBytes(segment!, []), 0, "nobody knows where the program begins");
+  await using machine = await Machine.create({ bios: bytes });
+  assert.equal((await machine.run()).kind, "exit");
 });
