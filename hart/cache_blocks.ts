@@ -20,7 +20,7 @@ export function checkCacheBlock(hart: Hart, operation: number, low: number, high
   const zeroes = operation === CBO_ZERO, physical = blockAddress(hart, zeroes ? WRITE : READ, low, high);
   // Only main memory has cache blocks to be zeroed.
   const there = zeroes ? hart.memory.isRam(physical, CACHE_BLOCK) : hart.memory.exists(physical);
-  if (!there) raise(CAUSE.storeAccess, low, high);
+  if (!there) raise(CAUSE.storeAccess, low, hart.reportedHigh(high));
 }
 
 /** Raises an illegal-instruction exception where menvcfg or senvcfg does not allow the operation. */
@@ -39,6 +39,6 @@ function blockAddress(hart: Hart, access: number, low: number, high: number): nu
     return hart.translation.translate(start, high, CACHE_BLOCK, access);
   } catch (e) {
     if (!(e instanceof Exception)) throw e;
-    return raise(AS_STORE[e.cause] ?? e.cause, low, high);
+    return raise(AS_STORE[e.cause] ?? e.cause, low, hart.reportedHigh(high));
   }
 }

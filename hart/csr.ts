@@ -8,6 +8,7 @@ import { HIGH } from "../isa/pair.ts";
 import { floatCsrs, isStateDirty } from "./float_unit.ts";
 import type { HardwareCounter } from "./hardware_counter.ts";
 import type { Hart } from "./hart.ts";
+import { PMM, PMM_RESERVED } from "./pointer_masking.ts";
 import { resetSecurity } from "./security.ts";
 import { ENVCFG, MENVCFG_HIGH, MSTATUS } from "./status.ts";
 import { INTERRUPT, MACHINE, SUPERVISOR, USER } from "./trap.ts";
@@ -217,6 +218,7 @@ export function environmentConfiguration(
   return [name, {
     ...entry,
     write: (hart, value, upper) => {
+      if ((upper & PMM) === PMM_RESERVED) upper = upper & ~PMM | hart.csrs[at + 1]! & PMM;
       // CBIE 10 is reserved and leaves the field as it was.
       if ((value & ENVCFG.CBIE) === ENVCFG.CBIE_RESERVED) value = value & ~ENVCFG.CBIE | hart.csrs[at]! & ENVCFG.CBIE;
       entry.write(hart, value, upper);
@@ -322,7 +324,7 @@ function machineLevel(xlen: Xlen, extensions: ReadonlySet<Extension>): [string, 
 /** The fields of the upper half of menvcfg that there are. */
 function writableEnvironment(extensions: ReadonlySet<Extension>): number {
   return (extensions.has("Svadu") ? MENVCFG_HIGH.ADUE : 0) | (extensions.has("Svpbmt") ? MENVCFG_HIGH.PBMTE : 0) |
-    (extensions.has("Sstc") ? MENVCFG_HIGH.STCE : 0);
+    (extensions.has("Sstc") ? MENVCFG_HIGH.STCE : 0) | (extensions.has("Smnpm") ? PMM : 0);
 }
 
 /** RV32's numbers for upper halves. */
@@ -353,7 +355,7 @@ export function resetCsrs(hart: Hart): void {
   if (hart.xlen === 64) hart.csrs[2 * CSR.mstatus + 1] = supervisor ? 2 << 2 | 2 : 2; // SXL, UXL
   // Hardware updates A and D (unless there is Svade, too), and PTEs may hold memory types, until software says otherwise, as in
   // QEMU.
-  const off = MENVCFG_HIGH.STCE | (hart.extensions.has("Svade") ? MENVCFG_HIGH.ADUE : 0);
+  const off = MENVCFG_HIGH.STCE | PMM | (hart.extensions.has("Svade") ? MENVCFG_HIGH.ADUE : 0);
   hart.csrs[2 * CSR.menvcfg + 1] = writableEnvironment(hart.extensions) & ~off;
   resetSecurity(hart);
   hart.mcycle.reset();

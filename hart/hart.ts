@@ -12,6 +12,7 @@ import { EXECUTE, Pmp, pmpEntries } from "./pmp.ts";
 import { isSemihostingCall, type SemihostingHost } from "./semihosting.ts";
 import { MENVCFG_HIGH, MSTATUS } from "./status.ts";
 import { securityEntries } from "./security.ts";
+import { hasPointerMasking, maskedBits, withoutMasked } from "./pointer_masking.ts";
 import { restricted, stateEnableEntries } from "./state_enable.ts";
 import { supervisorLevel } from "./supervisor.ts";
 import { tlbBase } from "./tlb.ts";
@@ -209,6 +210,8 @@ export class Hart {
   watchpoints: Watchpoints | null = null;
   /** Whether loads are watched, so that the look-aside buffers must be asked. */
   watchesLoads = false;
+  /** Whether upper bits of addresses may be masked. */
+  readonly #masksPointers: boolean;
   /** SUM and MXR of mstatus, which the remembered translations hold for. */
   #accessedWith = 0;
   /** Called with each CSR instruction of certain CSRs, by number; null if there are none. */
@@ -249,6 +252,7 @@ export class Hart {
     this.singles = new Float32Array(this.f.buffer, this.f.byteOffset, 288);
     this.translation = new Translation(this);
     this.triggers = new Triggers(this);
+    this.#masksPointers = hasPointerMasking(this);
     this.mcycle = new HardwareCounter(() => this.count.cycles());
     this.minstret = new HardwareCounter(() => this.executed - this.trapped);
     this.hasPmp = options.pmp ?? true;
@@ -328,7 +332,8 @@ export class Hart {
   accessChanged(): void {
     const data = this.translation.dataPrivilege;
     this.access[0] = tlbBase(data);
-    const bare = !this.watchesLoads && !this.triggers.watchesData && !this.#restricted(this.privilege) &&
+    const masked = this.#masksPointers && maskedBits(this, data) > 0;
+    const bare = !this.watchesLoads && !this.triggers.watchesData && !masked && !this.#restricted(this.privilege) &&
       (data === this.privilege || !this.#restricted(data));
     if (bare !== this.bare) {
       this.bare = bare;
@@ -337,9 +342,17 @@ export class Hart {
     // Nothing that was remembered is used meanwhile, and all of it may be good again afterwards.
     if (bare) return;
     const bits = this.csrs[2 * CSR.mstatus]! & (MSTATUS.SUM | MSTATUS.MXR), lost = this.#accessedWith & ~bits;
-    if ((lost & MSTATUS.MXR) !== 0) this.translation.buffers.flush();
+    const gained = this.#masksPointers && (bits & ~this.#accessedWith & MSTATUS.MXR) !== 0;
+    if ((lost & MSTATUS.MXR) !== 0 || gained) this.translation.buffers.flush();
     else if (lost !== 0) this.translation.buffers.flushUser();
     this.#accessedWith = bits;
+  }
+
+  /** High half of a data address as exceptions report it: without masked bits. */
+  reportedHigh(high: number): number {
+    if (!this.#masksPointers) return high;
+    const data = this.translation.dataPrivilege;
+    return withoutMasked(high, maskedBits(this, data), this.translation.isVirtual(data));
   }
 
   /** Whether addresses of a privilege level are virtual, or PMP may refuse some. */
@@ -728,6 +741,8 @@ export class Hart {
   }
   /** Forgets what the addresses of a page mean, of whatever size it is. */
   forgetTranslation(low: number, high: number): void {
+    // The page may be remembered under any of its addresses.
+    if (this.#masksPointers) return this.forgetTranslations();
     this.translation.buffers.flushPage(low, high);
     this.onFetchChange(low, high);
   }

@@ -57,8 +57,8 @@ export class LoadStoreUnit {
     const rest = this.#physical(next, nextHigh, size - first, access);
     // RAM or ROM: whatever else answers takes no part of an access.
     const isMemory = (physical: number) => this.#hart.memory.executable(physical - physical % 4096) !== null;
-    if (!isMemory(start)) raise(cause, low, high);
-    if (!isMemory(rest)) raise(cause, next, nextHigh);
+    if (!isMemory(start)) raise(cause, low, this.#hart.reportedHigh(high));
+    if (!isMemory(rest)) raise(cause, next, this.#hart.reportedHigh(nextHigh));
     return Array.from({ length: size }, (_, k) => k < first ? start + k : rest + k - first);
   }
 
@@ -206,7 +206,7 @@ export class LoadStoreUnit {
     let good = 0;
     while (good < size - 1 && memory.isRam(physical + good, 1)) good++;
     const part = (low + good) | 0;
-    raise(cause, part, (part >>> 0) < (low >>> 0) ? (high + 1) | 0 : high);
+    raise(cause, part, this.#hart.reportedHigh((part >>> 0) < (low >>> 0) ? (high + 1) | 0 : high));
   }
 
   /**
@@ -214,18 +214,18 @@ export class LoadStoreUnit {
    * manual, "Atomicity PMAs").
    */
   #atomic(size: number, low: number, high: number): number {
-    if ((low & (size - 1)) !== 0) raise(CAUSE.storeMisaligned, low, high);
+    if ((low & (size - 1)) !== 0) raise(CAUSE.storeMisaligned, low, this.#hart.reportedHigh(high));
     const physical = this.#physical(low, high, size, WRITE);
-    if (!this.#hart.memory.isRam(physical, size)) raise(CAUSE.storeAccess, low, high);
+    if (!this.#hart.memory.isRam(physical, size)) raise(CAUSE.storeAccess, low, this.#hart.reportedHigh(high));
     return physical;
   }
 
   /** LR: loads and reserves the address. */
   loadReserved(size: number, low: number, high: number): number {
     this.#hart.triggers.check(READ, low, high, size);
-    if ((low & (size - 1)) !== 0) raise(CAUSE.loadMisaligned, low, high);
+    if ((low & (size - 1)) !== 0) raise(CAUSE.loadMisaligned, low, this.#hart.reportedHigh(high));
     const { memory } = this.#hart, physical = this.#physical(low, high, size, READ);
-    if (!memory.isRam(physical, size)) raise(CAUSE.loadAccess, low, high);
+    if (!memory.isRam(physical, size)) raise(CAUSE.loadAccess, low, this.#hart.reportedHigh(high));
     const watched = this.#hart.watchpoints !== null && this.#isWatched(READ, size, low, high);
     let value = memory.read(physical, size);
     if (watched) value = this.#tell(READ, size, low, high, value, HIGH[0]!);

@@ -7,6 +7,7 @@ import { HIGH } from "../isa/pair.ts";
 import type { CsrEntry } from "./csr.ts";
 import type { Hart } from "./hart.ts";
 import { MSECCFG } from "./pmp.ts";
+import { PMM, PMM_RESERVED } from "./pointer_masking.ts";
 import { MACHINE, SUPERVISOR } from "./trap.ts";
 
 /** Bits of mseccfg that let user and supervisor mode read seed. */
@@ -55,17 +56,22 @@ function seed(): [string, CsrEntry] {
 /** mseccfg and seed, where there is something in them. */
 export function securityEntries(extensions: ReadonlySet<Extension>, hasPmp: boolean): [string, CsrEntry][] {
   const entropy = extensions.has("Zkr"), lockdown = hasPmp && extensions.has("Smepmp");
+  const masking = extensions.has("Smmpm");
   const seeds = entropy ? USEED | (extensions.has("S") ? SSEED : 0) : 0;
   const entries: [string, CsrEntry][] = [];
   if (entropy) entries.push(seed());
-  if (entropy || lockdown) {
+  if (entropy || lockdown || masking) {
     entries.push(["mseccfg", {
       read: ({ csrs, pmp }) => {
-        HIGH[0] = 0;
+        HIGH[0] = csrs[MSECCFG_AT + 1]!;
         return csrs[MSECCFG_AT]! | pmp.security;
       },
-      write: (hart, low) => {
+      write: (hart, low, high) => {
         hart.csrs[MSECCFG_AT] = low & seeds;
+        if (masking && hart.xlen === 64 && (high & PMM) !== PMM_RESERVED) {
+          hart.csrs[MSECCFG_AT + 1] = high & PMM;
+          hart.translationChanged();
+        }
         if (!lockdown) return;
         hart.pmp.security = low & (MSECCFG.MML | MSECCFG.MMWP | MSECCFG.RLB);
         hart.protectionChanged();

@@ -14,6 +14,7 @@ import {
   trapVector,
 } from "./csr.ts";
 import type { Hart } from "./hart.ts";
+import { PMM } from "./pointer_masking.ts";
 import { MENVCFG_HIGH, MSTATUS } from "./status.ts";
 import { isTranslationMode } from "./translation.ts";
 import { CAUSE, INTERRUPT, MACHINE, SUPERVISOR } from "./trap.ts";
@@ -110,7 +111,12 @@ export function supervisorLevel(extensions: ReadonlySet<Extension>): [string, Cs
     ["sip", delegated("mip", 1 << INTERRUPT.supervisorSoftware)],
     trapVector("stvec"),
     plain("scounteren", { low: -1, high: 0 }),
-    environmentConfiguration("senvcfg", extensions),
+    environmentConfiguration(
+      "senvcfg",
+      extensions,
+      extensions.has("Ssnpm") ? PMM : 0,
+      extensions.has("Ssnpm") ? (hart) => hart.translationChanged() : undefined,
+    ),
     plain("sscratch", ALL),
     exceptionPc("sepc"),
     plain("scause", ALL),

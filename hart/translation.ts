@@ -78,11 +78,12 @@ export class Translation {
       this.#kind = buffers.kind;
       return known + (low & 4095);
     }
-    const page = this.#page(low, high, access, privilege);
+    const meant = access === EXECUTE ? high : hart.reportedHigh(high);
+    const page = this.#page(low, meant, access, privilege);
     const physical = page + (low & 4095);
     const allowed = hart.hasPmp ? hart.pmp.page(page, privilege) : READ | WRITE | EXECUTE;
     const refused = allowed === MIXED ? !hart.pmp.allows(physical, size, access, privilege) : (access & ~allowed) !== 0;
-    if (refused) raise(ACCESS_FAULT.get(access)!, low, high);
+    if (refused) raise(ACCESS_FAULT.get(access)!, low, meant);
     if (allowed === MIXED) return physical;
     buffers.remember(low, high, privilege, access, page, this.#kind);
     if (access !== EXECUTE) {

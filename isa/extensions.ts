@@ -10,7 +10,7 @@ export const EXTENSIONS = [
   ..."Zfh Zfhmin Zfa Zcf Zcd Zfinx Zdinx Zhinx Zhinxmin".split(" "),
   // What names nothing to switch, but how a hart does what others leave open (profiles manual, "Extensions Introduced …").
   ..."Zic64b Ziccamoa Ziccif Zicclsm Ziccrse Za64rs Ssccptr Sscounterenw Sstvala Sstvecd Svvptc".split(" "),
-  ..."Smstateen Ssstateen Sdtrig Sstc Svade Svadu Svinval Svnapot Svpbmt Smepmp".split(" "),
+  ..."Smstateen Ssstateen Smmpm Smnpm Ssnpm Sdtrig Sstc Svade Svadu Svinval Svnapot Svpbmt Smepmp".split(" "),
 ] as const as readonly Extension[];
 
 /** Name of an extension. */
@@ -24,7 +24,7 @@ export type Extension =
   | ("Zfh" | "Zfhmin" | "Zfa" | "Zcf" | "Zcd" | "Zfinx" | "Zdinx" | "Zhinx" | "Zhinxmin")
   | ("Zic64b" | "Ziccamoa" | "Ziccif" | "Zicclsm" | "Ziccrse" | "Za64rs")
   | ("Ssccptr" | "Sscounterenw" | "Sstvala" | "Sstvecd" | "Svvptc")
-  | ("Smstateen" | "Ssstateen")
+  | ("Smstateen" | "Ssstateen" | "Smmpm" | "Smnpm" | "Ssnpm")
   | ("Sdtrig" | "Sstc" | "Svade" | "Svadu" | "Svinval" | "Svnapot" | "Svpbmt" | "Smepmp");
 
 /** Extensions that a hart has in place of others: registers and encodings are the same. */
@@ -62,6 +62,9 @@ const IMPLIES: Partial<Record<Extension, readonly Extension[]>> = {
   Zihpm: ["Zicsr"],
   Sdtrig: ["Zicsr"],
   Smstateen: ["Ssstateen"],
+  Smmpm: ["Zicsr"],
+  Smnpm: ["Zicsr"],
+  Ssnpm: ["S"],
   Ssstateen: ["Zicsr"],
   Sstc: ["S"],
   Ssccptr: ["S"],

@@ -98,7 +98,17 @@ const PROPERTIES = new Map<string, Extension>(EXTENSIONS.map((name) => [name.toL
  * Extensions that a hart has only on request, as in QEMU: parts of others, what changes how software without them behaves, and
  * what operating systems use where they see it though older firmware has not allowed it (seed).
  */
-const ON_REQUEST: readonly Extension[] = ["Zmmul", "Zkr", "Svade", "Smepmp", "Smstateen", "Ssstateen"];
+const ON_REQUEST: readonly Extension[] = [
+  "Zmmul",
+  "Zkr",
+  "Svade",
+  "Smepmp",
+  "Smstateen",
+  "Ssstateen",
+  "Smmpm",
+  "Smnpm",
+  "Ssnpm",
+];
 
 /** Extensions that a hart has unless they are switched off. Zcf is for RV32 only, as its encodings are others' on RV64. */
 function defaultExtensions(xlen: 32 | 64): Set<Extension> {
@@ -110,6 +120,9 @@ function defaultExtensions(xlen: 32 | 64): Set<Extension> {
 
 /** Properties that say how large virtual addresses may be. */
 const ADDRESS_BITS: Readonly<Record<string, number>> = { sv32: 32, sv39: 39, sv48: 48, sv57: 57 };
+
+/** Extensions of RV64 only. */
+const POINTER_MASKING: readonly string[] = ["smmpm", "smnpm", "ssnpm"];
 
 const BITS_FOR_CRYPTOGRAPHY = ["Zbkb", "Zbkc", "Zbkx"] as const;
 const NIST_SUITE = [...BITS_FOR_CRYPTOGRAPHY, "Zknd", "Zkne", "Zknh"] as const;
@@ -167,7 +180,9 @@ export function parseCpu(text: string, usual: 32 | 64 = 64): CpuModel {
       } else if (on) wanted = Math.max(wanted, bits);
       else addressBits = Math.min(addressBits, bits === 57 ? 48 : bits === 48 ? 39 : 0);
     } else if (!on) named.forEach((each) => removeWithDependents(extensions, each));
-    else if (extension === "Zcf" && xlen === 64) throw new OptionError(`-cpu ${text}: only rv32 can have zcf`);
+    else if (xlen === 32 && POINTER_MASKING.includes(key)) {
+      throw new OptionError(`-cpu ${text}: only rv64 can have ${key}`);
+    } else if (extension === "Zcf" && xlen === 64) throw new OptionError(`-cpu ${text}: only rv32 can have zcf`);
     else addExtensions(extensions, named);
   }
   if (wanted > 0) addressBits = wanted;

@@ -3,6 +3,7 @@
 
 import { CSR, SUPERVISOR_INTERRUPTS } from "../../hart/csr.ts";
 import type { Hart } from "../../hart/hart.ts";
+import { PMM } from "../../hart/pointer_masking.ts";
 import { ENVCFG, MENVCFG_HIGH, MSTATUS } from "../../hart/status.ts";
 import { CAUSE, INTERRUPT, SUPERVISOR } from "../../hart/trap.ts";
 import { CSR_NUMBERS } from "../../isa/csr_names.ts";
@@ -25,9 +26,9 @@ export function configureMachineMode(hart: Hart): void {
   set("medeleg", BigInt(DELEGATED));
   set("mideleg", BigInt(SUPERVISOR_INTERRUPTS));
   set("mcounteren", -1n);
-  // Everything that there is: cache blocks, Sstc, memory types in page tables; A and D bits by hardware unless Svade says otherwise.
+  // Everything that there is but masked pointers: cache blocks, Sstc, memory types in page tables; A and D bits by hardware unless Svade says otherwise.
   const low = BigInt(ENVCFG.CBIE | ENVCFG.CBCFE | ENVCFG.CBZE);
-  const high = BigInt(~(hart.extensions.has("Svade") ? MENVCFG_HIGH.ADUE : 0));
+  const high = BigInt(~(PMM | (hart.extensions.has("Svade") ? MENVCFG_HIGH.ADUE : 0)));
   set("menvcfg", hart.xlen === 64 ? high << 32n | low : low);
   if (hart.xlen === 32) set("menvcfgh", high);
   for (const number of [0, 1, 2, 3]) {
