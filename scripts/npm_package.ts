@@ -27,6 +27,12 @@ const TEST_FILES: readonly string[] = ["tests/programs/p0uart.elf"];
 /** Types that the command and the builders need. */
 export const NODE_TYPES = { name: "@types/node", version: "22.20.5" } as const;
 
+/**
+ * Packages that are loaded if they are there: by name, the version that deno.json says. Exactly that, as more of it is used than
+ * its exports.
+ */
+const OPTIONAL: readonly (keyof typeof configuration.imports)[] = ["gecko-profiler-demangle"];
+
 /** Path in the package of what a source becomes. */
 export function output(source: string, extension: ".js" | ".d.ts"): string {
   return source.replace("./", "esm/").replace(/\.ts$/, extension);
@@ -51,6 +57,9 @@ export function packageJson(): Record<string, unknown> {
     exports: { ...Object.fromEntries(exports), "./package.json": "./package.json" },
     bin: { [COMMAND.name]: COMMAND_FILE },
     files: ["docs", "esm", "!esm/package.json", "!esm/tests"],
+    optionalDependencies: Object.fromEntries(
+      OPTIONAL.map((name) => [name, configuration.imports[name].slice(`npm:${name}@`.length)]),
+    ),
     // process.getBuiltinModule came with 22.3.
     engines: { node: ">=22.3" },
     sideEffects: false,

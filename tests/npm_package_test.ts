@@ -33,6 +33,8 @@ const output = join(folder, "npm"), project = join(folder, "project");
 const KERNEL = program("p0uart");
 const VERSION = packageJson().version as string;
 
+const TARBALL = join(folder, `${NAME}-${VERSION}.tgz`);
+
 let built = false;
 
 /** Builds the package and installs it into the project, once. */
@@ -42,7 +44,7 @@ function installed(): void {
   execute(["npm", "pack", "--pack-destination", folder], output);
   mkdirSync(project);
   writeFileSync(join(project, "package.json"), '{ "private": true, "type": "module" }\n');
-  execute(["npm", "install", "--offline", "--no-audit", "--no-fund", join(folder, `${NAME}-${VERSION}.tgz`)], project);
+  install([TARBALL], project);
   built = true;
 }
 
@@ -152,6 +154,29 @@ for (const major of [22, 24]) {
     installed();
     write("boot.test.js", BOOT_TEST.replace("RUNNER", "node:test"));
     assert.match(execute([nodeOfMajor(major), "--test", "boot.test.js"], project), /^\W*pass 1$/m);
+  });
+}
+
+// As npm, pnpm and whoever leaves optional packages out lay packages out.
+for (
+  const [option, name] of [
+    ["--install-strategy=hoisted", "add(int, int)"],
+    ["--install-strategy=linked", "add(int, int)"],
+    ["--omit=optional", "_Z3addii"],
+  ]
+) {
+  test(`installed with ${option}, the package shows a function of C++ as ${name}`, { skip }, () => {
+    installed();
+    const other = mkdtempSync(join(folder, "layout-"));
+    writeFileSync(join(other, "package.json"), '{ "private": true, "type": "module" }\n');
+    install([TARBALL, option!], other);
+    writeFileSync(
+      join(other, "names.js"),
+      `import { Machine } from "hartbeat";
+       const machine = await Machine.create({ bios: ${JSON.stringify(program("debug_cpp_5_0"))} });
+       console.log(machine.symbols.at(machine.symbols.lookup("_Z3addii"))?.name);`,
+    );
+    assert.equal(execute([nodeOfMajor(24), "names.js"], other), `${name}\n`);
   });
 }
 
