@@ -27,7 +27,13 @@ export interface Host {
  */
 export function firstLine(command: readonly string[]): string {
   const { stdout, status, error } = spawnSync(command[0]!, command.slice(1), { encoding: "utf8" });
-  if (status !== 0) throw new CommandError(command, error?.message ?? `exit code ${status}`);
+  if (error !== undefined) {
+    throw new CommandError(
+      command,
+      command[0]!.startsWith("qemu") ? "apt-get install qemu-system-misc" : error.message,
+    );
+  }
+  if (status !== 0) throw new CommandError(command, `exit code ${status}`);
   return stdout.split("\n")[0]!;
 }
 
