@@ -11,6 +11,7 @@ export type {
   NetdevOptions,
   ObjectOptions,
 } from "./machine/device_options.ts";
+export type { UserNetworkOptions } from "./machine/user_network.ts";
 export { type NetworkCard, NetworkHub, type NetworkPort } from "./machine/network.ts";
 export { type BlockBackend, MemoryBlocks } from "./devices/block_backend.ts";
 export type { FileSource, LoaderDevice, MachineOptions, SymbolSource } from "./machine/options.ts";

@@ -135,7 +135,13 @@ function required(where: string, properties: ReadonlyMap<string, string>, key: s
 }
 
 /** Kinds of `-netdev` that QEMU has and hartbeat has not. */
-const NETWORKS_OF_THE_HOST = ["user", "tap", "bridge", "socket", "stream", "dgram", "vde", "l2tpv3", "vhost-user"];
+const NETWORKS_OF_THE_HOST = ["tap", "bridge", "socket", "stream", "dgram", "vde", "l2tpv3", "vhost-user"];
+/** Properties of `-netdev user`: those that mean something, those that change nothing, and those that would reach the host. */
+const USER_NETWORK = ["net", "host", "dhcpstart", "dns", "hostname"] as const;
+const USER_NETWORK_IGNORED = [
+  ..."restrict ipv4 ipv6 ipv6-net ipv6-prefix ipv6-prefixlen ipv6-host ipv6-dns dnssearch domainname".split(" "),
+];
+const USER_NETWORK_OF_THE_HOST = ["hostfwd", "guestfwd", "tftp", "tftp-server-name", "bootfile", "smb", "smbserver"];
 
 /** Reads `-netdev`. */
 export function readNetdev(option: string, text: string): NetdevOptions {
@@ -146,8 +152,15 @@ export function readNetdev(option: string, text: string): NetdevOptions {
         "scripts have machine.net(ID) and NetworkHub",
     );
   }
+  if (type === "user") {
+    const known = ["id", ...USER_NETWORK, ...USER_NETWORK_IGNORED, ...USER_NETWORK_OF_THE_HOST];
+    const properties = readProperties(option, text, "type", known), id = required(where, properties, "id");
+    const given = USER_NETWORK.map((name) => [name, properties.get(name)] as const);
+    const unreachable = USER_NETWORK_OF_THE_HOST.filter((name) => properties.has(name));
+    return { id, user: { ...defined(Object.fromEntries(given)), ...(unreachable.length > 0 && { unreachable }) } };
+  }
   if (type !== "hubport") {
-    const guess = nearest(type, ["hubport"]) || "; there is hubport";
+    const guess = nearest(type, ["hubport", "user"]) || "; there are hubport and user";
     throw new OptionError(`${where}: Parameter 'type' does not accept value '${type}'${guess}`);
   }
   const properties = readProperties(option, text, "type", ["id", "hubid"]);

@@ -267,9 +267,9 @@ export const OPTIONS: readonly CommandOption[] = [
   },
   {
     names: ["netdev"],
-    argument: "hubport,id=X,hubid=N",
+    argument: "KIND,id=X",
     group: "Devices",
-    help: "what -device virtio-net-device,netdev=X is connected to: the others of hub N",
+    help: "for -device virtio-net-device,netdev=X: user (DHCP, ping) or hubport,hubid=N",
     apply(settings, value, option) {
       settings.machine.netdevs = [...settings.machine.netdevs ?? [], readNetdev(option, value)];
     },

@@ -3,6 +3,7 @@
 import type { BlockBackend } from "../devices/block_backend.ts";
 import type { NetworkHub } from "./network.ts";
 import type { FileSource } from "./options.ts";
+import type { UserNetworkOptions } from "./user_network.ts";
 
 /**
  * One `-drive`: the bytes of a disk or a flash chip.
@@ -107,6 +108,8 @@ export interface NetdevOptions {
   readonly hubId?: number;
   /** A hub that it is connected to, with cards of other machines. */
   readonly hub?: NetworkHub;
+  /** `user`: a router and a name server answer (DHCP, ARP, ping), and nothing else can be reached. */
+  readonly user?: UserNetworkOptions;
 }
 
 /**

@@ -366,7 +366,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       definition.resetVector,
       resetRom(cpu.xlen, this.#plan, definition.romSize),
     );
-    this.warnings = this.#plan.warnings;
+    this.warnings = [...this.#plan.warnings, ...this.#peripherals.warnings];
     this.symbols = new Symbols();
     this.#info = new DebugInfo(this.symbols);
     for (const elf of this.#plan.elfs) this.#info.add(loadedFile(elf));

@@ -88,7 +88,7 @@ export class NetworkPort {
 
 /**
  * Joins network cards: what one sends, all others get, in the order in which they were connected. Machines that share a hub are
- * run in turns (`run({ maxInstructions })`), and the same turns give the same result.
+ * run in turns (`run({ maxVirtualSeconds })`, so that their clocks keep together), and the same turns give the same result.
  *
  * @example
  * ```ts

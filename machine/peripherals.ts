@@ -20,6 +20,7 @@ import { nearest } from "./nearest.ts";
 import { NetworkHub, NetworkPort } from "./network.ts";
 import { readRtcBase } from "./rtc_base.ts";
 import { unknownModel } from "./unknown_model.ts";
+import { UserNetwork } from "./user_network.ts";
 
 /** What a board gets besides what it always has. */
 export interface Peripherals {
@@ -27,6 +28,8 @@ export interface Peripherals {
   /** Other ends of network cards, and of virtio consoles and ports, by id. */
   readonly networks: ReadonlyMap<string, NetworkPort>;
   readonly chardevs: ReadonlyMap<string, Console>;
+  /** One line for each thing that has no effect. */
+  readonly warnings: readonly string[];
   /** What random numbers follow from. */
   readonly seed: number;
   /** Devices from which to boot. */
@@ -128,13 +131,18 @@ function readGlobals(globals: readonly GlobalProperty[]): ReadonlyMap<string, Re
 
 function planNetworks(netdevs: readonly NetdevOptions[]): Map<string, NetworkPort> {
   const networks = new Map<string, NetworkPort>(), hubs = new Map<number, NetworkHub>();
-  for (const { id, hubId, hub } of netdevs) {
+  for (const { id, hubId, hub, user } of netdevs) {
     const where = `-netdev …,id=${id}`;
     checkId(where, id);
     if (networks.has(id)) throw new OptionError(`${where}: Duplicate ID '${id}' for netdev`);
     const port = new NetworkPort(id);
     networks.set(id, port);
-    if (hub !== undefined) port.connect(hub);
+    if (user !== undefined) {
+      const own = new NetworkHub(), host = new NetworkPort(`${id} (host)`);
+      port.connect(own);
+      host.connect(own);
+      host.plug(new UserNetwork(`-netdev user,id=${id}`, user));
+    } else if (hub !== undefined) port.connect(hub);
     else if (hubId !== undefined) {
       const own = hubs.get(hubId) ?? new NetworkHub();
       hubs.set(hubId, own);
@@ -142,6 +150,12 @@ function planNetworks(netdevs: readonly NetdevOptions[]): Map<string, NetworkPor
     }
   }
   return networks;
+}
+
+function netdevWarnings(netdevs: readonly NetdevOptions[]): string[] {
+  return netdevs.filter(({ user }) => user?.unreachable?.length).map(({ id, user }) =>
+    `-netdev user,id=${id}: ${user!.unreachable!.join(" and ")} has no effect: there is no way to the host's network`
+  );
 }
 
 /** Ids of the sources of random numbers. */
@@ -244,6 +258,7 @@ export function planPeripherals(
       drives,
       networks,
       chardevs,
+      warnings: netdevWarnings(options.netdevs ?? []),
       seed,
       bootDevices,
       rtcBase,

@@ -38,6 +38,7 @@ const FILES: Readonly<Record<string, number>> = {
   "initrd-auto.cpio.gz": 500 << 10,
   "initrd-shell.cpio.gz": 500 << 10,
   "initrd-disk.cpio.gz": 500 << 10,
+  "initrd-devices.cpio.gz": 500 << 10,
 };
 /** Sizes of the files as they were made, and what they were made from. */
 const MANIFEST = "manifest.json";
@@ -48,9 +49,12 @@ interface Manifest {
 
 const TOOLS =
   ("sh mount umount cat uname ls free nproc wc seq awk sha256sum gzip md5sum bc sleep dmesg grep head poweroff reboot " +
-    "sync setsid cttyhack switch_root insmod echo vi top ps").split(" ");
-/** The modules of the disk's ramdisk; what they name as needed comes with them. ext4 asks for crc32c only when it mounts. */
-const MODULES = ["virtio_mmio", "virtio_blk", "crc32c_generic", "ext4"];
+    "sync setsid cttyhack switch_root insmod echo vi top ps chmod date dd tee ifconfig ping nc udhcpc sed").split(" ");
+/** The modules of ramdisks; what they name as needed comes with them. ext4 asks for crc32c only when it mounts. */
+const MODULES = {
+  disk: ["virtio_mmio", "virtio_blk", "crc32c_generic", "ext4"],
+  devices: ["virtio_mmio", "virtio_net", "virtio_console", "virtio_rng", "rtc_goldfish", "af_packet"],
+};
 
 /** Runs a program. Throws with its messages if it fails. */
 async function run(command: string, args: readonly string[], folder?: string): Promise<string> {
@@ -123,7 +127,7 @@ async function modules(root: string, names: readonly string[]): Promise<[name: s
     const file = files.get(name);
     // What has no file is built in.
     if (file === undefined || found.has(name)) return;
-    if (file.endsWith(".xz")) await run("xz", ["-dk", file]);
+    if (file.endsWith(".xz")) await run("xz", ["-dkf", file]);
     const bytes = new Uint8Array(readFileSync(file.replace(/\.xz$/, "")));
     const depends = /\0depends=([^\0]*)\0/.exec(new TextDecoder("latin1").decode(bytes))?.[1] ?? "";
     for (const other of depends.split(",").filter((each) => each !== "")) await add(other.replaceAll("-", "_"));
@@ -157,7 +161,7 @@ async function selfTest(work: string): Promise<Uint8Array | undefined> {
 
 /** Changes when a source of the ramdisks does, or a compiler for the self-test appears. */
 function sourcesDigest(): string {
-  const hash = createHash("sha256").update(MODULES.join());
+  const hash = createHash("sha256").update(JSON.stringify([MODULES, TOOLS]));
   for (const name of readdirSync(SOURCES).sort()) hash.update(name).update(readFileSync(join(SOURCES, name)));
   return hash.update(String(hasCompiler())).digest("hex");
 }
@@ -175,7 +179,15 @@ async function fetchLinux(): Promise<void> {
       put(name, readFileSync(firstOf(root, `usr/lib/riscv64-linux-gnu/opensbi/generic/${name}`)));
     }
     progress("Linux guest: initial ramdisks …");
-    const test = await selfTest(work), drivers = await modules(root, MODULES);
+    const test = await selfTest(work);
+    const withModules = async (names: readonly string[]): Promise<CpioEntry[]> => {
+      const drivers = await modules(root, names), order = drivers.map(([name]) => `${name}\n`).join("");
+      return [
+        { kind: "directory", path: "modules" },
+        ...drivers.map(([name, bytes]) => ({ kind: "file", path: `modules/${name}`, bytes }) as const),
+        { kind: "file", path: "modules/order", bytes: new TextEncoder().encode(order) },
+      ];
+    };
     const busybox = new Uint8Array(readFileSync(firstOf(root, "usr/bin/busybox", "bin/busybox")));
     const common: CpioEntry[] = [
       ...["bin", "dev", "mnt", "proc", "sys"].map((path) => ({ kind: "directory", path }) as const),
@@ -185,15 +197,8 @@ async function fetchLinux(): Promise<void> {
     const own: Record<string, CpioEntry[]> = {
       auto: test === undefined ? [] : [{ kind: "file", path: "bin/selftest", bytes: test, executable: true }],
       shell: [],
-      disk: [
-        { kind: "directory", path: "modules" },
-        ...drivers.map(([name, bytes]) => ({ kind: "file", path: `modules/${name}`, bytes }) as const),
-        {
-          kind: "file",
-          path: "modules/order",
-          bytes: new TextEncoder().encode(drivers.map(([name]) => `${name}\n`).join("")),
-        },
-      ],
+      disk: await withModules(MODULES.disk),
+      devices: await withModules(MODULES.devices),
     };
     for (const [kind, entries] of Object.entries(own)) {
       const init = new Uint8Array(readFileSync(join(SOURCES, `init.${kind}`)));

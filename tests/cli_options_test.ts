@@ -33,6 +33,7 @@ test("every option sets what it says", () => {
     ...["-device", "loader,addr=16,data=0xffffffffffffffff,data-len=8,data-be=on"],
     ...["-drive", "file=a,,b.img,format=raw,if=none,id=x0,readonly=on,snapshot=off,discard=unmap,cache=writethrough"],
     ...["-drive", "file=flash.bin,if=pflash,unit=1,file.locking=off"],
+    ...["-netdev", "user,id=n1,net=192.168.7.0/24,restrict=on,hostfwd=tcp::2222-:22"],
     ...["-netdev", "hubport,id=n0,hubid=3", "-object", "rng-builtin,id=r0", "-seed", "7"],
     ...["-chardev", "stdio,id=c0,mux=on", "-chardev", "file,id=c1,path=a,,b.txt"],
     ...["-device", "virtio-blk-device,drive=x0,bus=virtio-mmio-bus.0,share-rw", "-snapshot"],
@@ -70,7 +71,7 @@ test("every option sets what it says", () => {
         { file: "flash.bin", interface: "pflash", unit: 1 },
       ],
       devices: [{ driver: "virtio-blk-device", drive: "x0", bus: "virtio-mmio-bus.0", "share-rw": "on" }],
-      netdevs: [{ id: "n0", hubId: 3 }],
+      netdevs: [{ id: "n1", user: { net: "192.168.7.0/24", unreachable: ["hostfwd"] } }, { id: "n0", hubId: 3 }],
       objects: [{ type: "rng-builtin", id: "r0" }],
       seed: 7,
       chardevs: [{ id: "c0" }, { id: "c1" }],
@@ -136,8 +137,8 @@ for (
     ["-drive file=x,readonly=maybe", "-drive readonly=: maybe is neither on nor off"],
     ["-drive file=x,cache=writebak", "-drive cache=writebak: no such value; did you mean writeback?"],
     [
-      "-netdev user,id=n0",
-      "-netdev user,id=n0: there is no way to the host's network; hubport,id=ID,hubid=N connects the cards of this machine, " +
+      "-netdev tap,id=n0",
+      "-netdev tap,id=n0: there is no way to the host's network; hubport,id=ID,hubid=N connects the cards of this machine, " +
       "and scripts have machine.net(ID) and NetworkHub",
     ],
     [

@@ -11,6 +11,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { Machine } from "../machine/machine.ts";
+import { NetworkHub } from "../machine/network.ts";
 import type { MachineOptions } from "../machine/options.ts";
 import { linuxFile } from "../scripts/fetch_linux.ts";
 import { qemuMissing } from "./support/qemu.ts";
@@ -48,7 +49,7 @@ function missing(): string | false {
 }
 const more = missing() || (process.env.HARTBEAT_LINUX === "all" ? false : "takes minutes: HARTBEAT_LINUX=all");
 
-function boot(kind: "auto" | "shell" | "disk", options: MachineOptions = {}): Promise<Machine> {
+function boot(kind: "auto" | "shell" | "disk" | "devices", options: MachineOptions = {}): Promise<Machine> {
   const file = (name: string) => linuxFile(name)!;
   return Machine.create({
     bios: file("fw_jump.bin"),
@@ -126,10 +127,14 @@ for (
     "with A and D set by software, and without Sstc": { cpu: "rv64,svadu=off,sstc=off" },
     "with Sv39 only": { append: `${COMMAND_LINE} no4lvl` },
     "from fw_dynamic": { bios: "fw_dynamic.bin" },
+    "with the built-in SBI": { bios: "default" },
+    "on four harts": { smp: 4 },
+    "on four harts with the built-in SBI": { bios: "default", smp: 4 },
+    "on two harts with an ACLINT": { aclint: true, smp: 2 },
   })
 ) {
   test(`Linux boots and powers off ${what}`, { skip: more }, async () => {
-    const bios = typeof options.bios === "string" ? { bios: linuxFile(options.bios)! } : {};
+    const bios = options.bios === "fw_dynamic.bin" ? { bios: linuxFile(options.bios)! } : {};
     await using machine = await boot("auto", { ...options, ...bios });
     check(await toTheEnd(machine));
   });
@@ -159,4 +164,64 @@ test("what Linux writes to ext4 on a virtio disk is there after a reboot", { ski
   assert.ok(wrote !== undefined && wrote === read, output.slice(-2000));
   assert.match(output, /DISK done[^]*reboot: Power down/);
   assert.doesNotMatch(output, /EXT4-fs error|I\/O error|insmod \S+ failed/);
+});
+
+/** Lines of tests/programs/linux/init.devices. */
+const deviceLines = (machine: Machine) =>
+  linesOf(machine.console.output).filter((line) => line.startsWith("DEV ")).map((line) => line.slice(4).trim());
+
+test("two Linux machines in one process ping each other and talk over TCP; second console, random numbers, clock", {
+  skip: more,
+}, async () => {
+  const hub = new NetworkHub();
+  const create = (own: number, peer: number) =>
+    boot("devices", {
+      append: `${COMMAND_LINE} address=10.0.0.${own} peer=10.0.0.${peer}`,
+      rtcBase: "2030-04-05",
+      seed: own,
+      netdevs: [{ id: "n", hub }],
+      chardevs: [{ id: "c" }],
+      devices: [
+        { driver: "virtio-net-device", netdev: "n", mac: `52:54:00:00:00:0${own}` },
+        { driver: "virtio-rng-device" },
+        { driver: "virtio-serial-device" },
+        { driver: "virtconsole", chardev: "c" },
+      ],
+    });
+  await using first = await create(1, 2);
+  await using second = await create(2, 1);
+  const machines = [first, second], running = new Set(machines), typed = new Set<Machine>();
+  for (let turn = 0; running.size > 0 && turn < 10_000; turn++) {
+    for (const machine of running) {
+      const stop = await machine.run({ maxVirtualSeconds: 0.02 });
+      if (stop.kind !== "budget") running.delete(machine);
+      const console = machine.chardev("c");
+      if (typed.has(machine) || !console.output.includes("DEV hvc0")) continue;
+      typed.add(machine);
+      console.send("typed\nend\n");
+    }
+  }
+  const [one, two] = machines.map(deviceLines), rng = /^rng virtio_rng\.0 [0-9a-f]{32} +-$/;
+  assert.match(one![1]!, rng);
+  assert.match(two![1]!, rng);
+  assert.notEqual(one![1], two![1]);
+  const lines = (peer: number, greeting: string[]) => [
+    ...["date 2030-04-05", "hvc0", "hvc0 says typed"],
+    ...[0, 1, 2].map((k) => `64 bytes from 10.0.0.${peer}: seq=${k} ttl=64`),
+    ...["3 packets transmitted, 3 packets received, 0% packet loss", ...greeting, "done"],
+  ];
+  assert.deepEqual(one!.toSpliced(1, 1), lines(2, ["got greetings from 10.0.0.2"]));
+  assert.deepEqual(two!.toSpliced(1, 1), lines(1, []));
+});
+
+test("Linux gets its address from the network of -netdev user, and finds the router", { skip: more }, async () => {
+  await using machine = await boot("devices", {
+    append: `${COMMAND_LINE} address=dhcp`,
+    netdevs: [{ id: "n", user: {} }],
+    devices: [{ driver: "virtio-net-device", netdev: "n" }],
+  });
+  await toTheEnd(machine);
+  const lines = deviceLines(machine);
+  assert.ok(lines.includes("lease 10.0.2.15 255.255.255.0 router 10.0.2.2 dns 10.0.2.3"), lines.join("\n"));
+  assert.ok(lines.includes("3 packets transmitted, 3 packets received, 0% packet loss"), lines.join("\n"));
 });

@@ -99,6 +99,7 @@ test(
     ]);
     await using machine = await Machine.create({
       ...{ machine: "virt", memory: "128M", bios: U_BOOT },
+      netdevs: [{ id: "n0", user: {} }],
       drives: [{ id: "x0", file: image, interface: "none" }, {
         id: "x1",
         file: new Uint8Array(1 << 20),
@@ -107,7 +108,7 @@ test(
       devices: [
         { driver: "virtio-blk-device", drive: "x0" },
         { driver: "virtio-blk-device", drive: "x1" },
-        { driver: "virtio-net-device" },
+        { driver: "virtio-net-device", netdev: "n0" },
       ],
     });
     await toPrompt(machine);
@@ -130,7 +131,7 @@ test(
     await expect("load virtio 0:2 0x84000000 /boot/abc.txt; md.b 0x84000000 4", /61 62 63 0a +abc/);
     await expect("fatwrite virtio 0:1 0x84000000 NEW.TXT 4; ls virtio 0:1", /4 +new.txt[^]*2 file\(s\)/i);
     assert.ok(Buffer.from(image.subarray(0, 2 << 20)).includes("NEW     TXT"));
-  await expect("virtio read 0x84000000 0 1; md.w 0x840001fe 1", /1 blocks read: OK\n840001fe: aa55/);
+    await expect("virtio read 0x84000000 0 1; md.w 0x840001fe 1", /1 blocks read: OK\n840001fe: aa55/);
     await expect("flinfo", /Bank # 2: CFI conformant flash \(16 x 16\) +Size: 16 MB in 128 Sectors/);
     await expect(
       "erase 1:1; md.l 0x20020000 1; md.l 0x2003fffc 2",
@@ -141,6 +142,8 @@ test(
     await expect("bdinfo", /DRAM bank +|size += 0x0*8000000[^]*eth0name += virtio-net#2/);
     await expect("fdt addr ${fdtcontroladdr}; fdt print /chosen", /rng-seed[^]*stdout-path = "\/soc\/serial@10000000"/);
     await expect("ping 10.0.2.2", /ipaddr. not set/);
+    await expect("setenv autoload no; dhcp", /DHCP client bound to address 10\.0\.2\.15/);
+    await expect("ping 10.0.2.2", /host 10\.0\.2\.2 is alive/);
     machine.console.send("reset\n");
     await toPrompt(machine);
     machine.console.send("poweroff\n");
