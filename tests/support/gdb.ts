@@ -11,7 +11,7 @@ import type { Stop } from "../../machine/stop.ts";
 import { missing } from "./command.ts";
 
 /** Longest time that GDB may take, milliseconds. */
-const LIMIT = 60_000;
+const LIMIT = 300_000;
 
 /** Why there is no GDB, or false if there is one. */
 export function gdbMissing(): string | false {
@@ -37,16 +37,23 @@ export async function gdb(target: string, elf: string | null, commands: readonly
   return text.replaceAll(target, "TARGET");
 }
 
-/** What GDB prints with QEMU as its target, held before the first instruction. */
+/**
+ * What GDB prints with QEMU as its target, held before the first instruction.
+ *
+ * @param elf Where GDB finds symbols.
+ * @param options Further options of QEMU.
+ * @param loads Options that load the guest.
+ */
 export async function gdbOfQemu(
   xlen: 32 | 64,
   elf: string,
   commands: readonly string[],
   options: readonly string[] = [],
-) {
+  loads: readonly string[] = ["-bios", elf],
+): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), "hartbeat-qemu-")), socket = join(folder, "gdb");
   const process = spawn(`qemu-system-riscv${xlen}`, [
-    ...["-machine", "virt", "-display", "none", "-serial", "null", "-monitor", "none", "-bios", elf, "-S"],
+    ...["-machine", "virt", "-display", "none", "-serial", "null", "-monitor", "none", "-S", ...loads],
     ...["-gdb", `unix:${socket},server=on,wait=off`, ...options],
   ], { timeout: LIMIT, stdio: "ignore" });
   const ended = new Promise((resolve) => process.on("close", resolve));
