@@ -112,7 +112,8 @@ class Unwinder {
     const rules = this.#rules(lookup);
     if (rules !== undefined) {
       const step = attempt(() => this.#byRules(rules, registers, exact));
-      if (step !== undefined) return step;
+      // A trap handler's frame information may begin where it has saved the address of what it interrupted.
+      if (step !== undefined && (step.caller !== undefined || !rules.signal)) return step;
     }
     return this.#byInstructions(pc, lookup, registers, exact) ?? this.#byFramePointer(registers) ?? {};
   }

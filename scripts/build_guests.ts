@@ -51,6 +51,14 @@ export const GUEST_PROGRAMS: readonly GuestProgram[] = [
   debug("debug_c_5_2", "debug_c.c", "-gdwarf-5 -O2 -Wl,--compress-debug-sections=zlib"),
   debug("debug_c_plain", "debug_c.c", "-g0 -O1"),
   debug("debug_c_fp", "debug_c.c", "-g0 -O1 -fno-omit-frame-pointer"),
+  {
+    ...debug("debug_c32_5_0", "debug_c.c", "-gdwarf-5 -O0"),
+    ...{ xlen: 32, sources: ["debug32_start.S", "debug_c.c"], headers: ["debug_start.S"] },
+  },
+  {
+    ...debug("debug_c32_4_2", "debug_c.c", "-gdwarf-4 -O2 -fasynchronous-unwind-tables"),
+    ...{ xlen: 32, sources: ["debug32_start.S", "debug_c.c"], headers: ["debug_start.S"] },
+  },
   debug("debug_cpp_5_0", "debug_cpp.cc", "-gdwarf-5 -O0 -fno-exceptions -fno-rtti"),
   debug("debug_cpp_4_2", "debug_cpp.cc", "-gdwarf-4 -O2 -fno-exceptions -fno-rtti"),
 ];

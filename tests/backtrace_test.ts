@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Machine } from "../mod.ts";
-import { programPath } from "./support/debug_programs.ts";
+import { programPath, xlenOf } from "./support/debug_programs.ts";
 import { gdbMissing } from "./support/gdb.ts";
 import { printedByGdb } from "./support/gdb_oracle.ts";
 import { qemuMissing } from "./support/qemu.ts";
@@ -33,7 +33,7 @@ function normal(text: string, optimised: boolean): string[] {
 }
 
 const places: readonly (readonly [program: string, where: string])[] = [
-  ...["debug_c_4_0", "debug_c_5_0", "debug_c_4_2", "debug_c_5_2"].flatMap((name) =>
+  ...["debug_c_4_0", "debug_c_5_0", "debug_c_4_2", "debug_c_5_2", "debug_c32_5_0", "debug_c32_4_2"].flatMap((name) =>
     [[name, "recurse"], [name, "provoke"]] as const
   ),
   ...["debug_c_4_0", "debug_c_5_0"].map((name) => [name, "leaf"] as const),
@@ -45,7 +45,7 @@ const places: readonly (readonly [program: string, where: string])[] = [
 
 for (const [name, where] of places) {
   test(`the backtrace of ${name} at ${where} is GDB's, and goes on to _start`, {
-    skip: gdbMissing() || qemuMissing(64),
+    skip: gdbMissing() || qemuMissing(xlenOf(programPath(name))),
   }, async () => {
     const machine = await at(name, where), pc = machine.symbols.lookup(where)!;
     const [, , theirs] = await printedByGdb(programPath(name), [`tbreak *0x${pc.toString(16)}`, "continue", "bt"]);
@@ -70,7 +70,8 @@ test("the frames of Rust have their modules, lines and text arguments", async ()
   assert.deepEqual(total!.arguments, [{ name: "name", text: '"hello, Rust"' }, { name: "extra", text: "..." }]);
 });
 
-for (const name of ["debug_c_4_0", "debug_c_4_2", "debug_c_5_0", "debug_c_5_2", "debug_c_plain", "debug_c_fp"]) {
+const TRAPPING = ["debug_c_4_0", "debug_c_4_2", "debug_c_5_0", "debug_c_5_2", "debug_c_plain", "debug_c_fp"];
+for (const name of [...TRAPPING, "debug_c32_5_0", "debug_c32_4_2"]) {
   test(`${name}: a backtrace goes through both kinds of trap handlers to what they interrupted`, async () => {
     const expected = ["handle_trap", "plain_trap", "provoke", "main", "_start"];
     const machine = await at(name, "handle_trap", 1), frames = machine.backtrace().frames;
@@ -100,7 +101,7 @@ test("within a trap handler the backtrace shows what was interrupted at every in
   assert.fail("the handler does not return");
 });
 
-for (const name of ["debug_c_plain", "debug_c_fp", "debug_c_4_2", "debug_c_5_0"]) {
+for (const name of ["debug_c_plain", "debug_c_fp", "debug_c_4_2", "debug_c_5_0", "debug_c32_4_2"]) {
   test(`${name}: at every instruction of all functions the callers are right`, async () => {
     const machine = await at(name, "main");
     const calls: string[] = ["main", "_start"];

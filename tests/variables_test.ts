@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AddressError, Machine } from "../mod.ts";
-import { programPath } from "./support/debug_programs.ts";
+import { programPath, xlenOf } from "./support/debug_programs.ts";
 import { gdbMissing } from "./support/gdb.ts";
 import { printedByGdb } from "./support/gdb_oracle.ts";
 import { qemuMissing } from "./support/qemu.ts";
@@ -30,15 +30,19 @@ const C = [
   ...["fibonacci", "hidden", "nodes[1].raw"],
 ];
 
-for (const name of ["debug_c_4_0", "debug_c_4_2", "debug_c_5_0", "debug_c_5_2"]) {
-  test(`${name}: variables are printed as by GDB`, { skip: gdbMissing() || qemuMissing(64) }, async () => {
-    const machine = await at(name, "recurse"), pc = machine.symbols.lookup("recurse")!;
-    const commands = [`tbreak *0x${pc.toString(16)}`, "continue", ...C.map((each) => `print ${each}`)];
-    const theirs = (await printedByGdb(programPath(name), commands)).slice(2).map((text) =>
-      text.replace(/^\$\d+ = /, "")
-    );
-    assert.deepEqual(C.map((each) => String(machine.variable(each))), theirs);
-  });
+for (const name of ["debug_c_4_0", "debug_c_4_2", "debug_c_5_0", "debug_c_5_2", "debug_c32_5_0", "debug_c32_4_2"]) {
+  test(
+    `${name}: variables are printed as by GDB`,
+    { skip: gdbMissing() || qemuMissing(xlenOf(programPath(name))) },
+    async () => {
+      const machine = await at(name, "recurse"), pc = machine.symbols.lookup("recurse")!;
+      const commands = [`tbreak *0x${pc.toString(16)}`, "continue", ...C.map((each) => `print ${each}`)];
+      const theirs = (await printedByGdb(programPath(name), commands)).slice(2).map((text) =>
+        text.replace(/^\$\d+ = /, "")
+      );
+      assert.deepEqual(C.map((each) => String(machine.variable(each))), theirs);
+    },
+  );
 }
 
 test("values are JavaScript's own, by type", async () => {

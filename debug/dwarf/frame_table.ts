@@ -76,6 +76,11 @@ export class FrameTable {
     this.#addressSize = addressSize;
   }
 
+  /** The section's name. */
+  get name(): string {
+    return this.#section.name;
+  }
+
   /** The rules at an address; undefined if the table says nothing of it. */
   at(pc: bigint): FrameRules | undefined {
     const all = this.#descriptions ??= this.#index();
@@ -302,7 +307,8 @@ export class FrameTable {
             state.cfa = { register: cursor.uleb(), offset: BigInt(cursor.uleb()) };
             break;
           case 0x0d:
-            state.cfa = { register: cursor.uleb(), offset: register().offset };
+            // Of RISC-V GNU's assembler begins with this alone, and means a distance of 0.
+            state.cfa = { register: cursor.uleb(), offset: state.cfa === undefined ? 0n : register().offset };
             break;
           case 0x0e:
             state.cfa = { register: register().register, offset: BigInt(cursor.uleb()) };

@@ -178,7 +178,7 @@ export class ValueText {
         member.base ? `<${member.name}> = ${inner}` : member.name === "" ? inner : `${member.name} = ${inner}`,
       );
     }
-    return `{${parts.join(", ")}}`;
+    return `{${parts.length === 0 ? "<No data fields>" : parts.join(", ")}}`;
   }
 
   #rust(value: Value, depth: number): string {

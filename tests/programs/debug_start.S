@@ -98,6 +98,7 @@ framed_trap:
   ld a1, 40(sp)
   ld t0, 8(sp)
   addi sp, sp, 160
+  .cfi_def_cfa_offset 0
   mret
   .cfi_endproc
   .size framed_trap, . - framed_trap
