@@ -24,8 +24,15 @@ export async function loadCppDemangler(): Promise<((name: string) => string) | u
     });
     glue.__wbg_set_wasm(exports);
     (exports.__wbindgen_start as () => void)();
-    return (name) => glue.demangle_any(name);
+    return (name) => asOthers(glue.demangle_any(name));
   } catch {
     return undefined;
   }
+}
+
+/** What the package calls otherwise than c++filt and GDB do. */
+function asOthers(name: string): string {
+  const table = /^\{(vtable|vtt)\((.*)\)\}$/.exec(name);
+  if (table !== null) return `${table[1] === "vtt" ? "VTT" : "vtable"} for ${asOthers(table[2]!)}`;
+  return name.replace(/\b_GLOBAL__N_\w*/g, "(anonymous namespace)");
 }

@@ -312,17 +312,14 @@ class Demangler {
   #trait(): void {
     const start = this.#out.length;
     this.#path(false);
-    let open = this.#out.endsWith(">") && !this.#out.slice(start).startsWith("<");
-    if (open && this.#text[this.#at] === "p") this.#out = this.#out.slice(0, -1);
-    let first = !open;
-    while (this.#take("p")) {
-      this.#write(first ? "<" : ", ");
-      open = true;
-      first = false;
-      this.#write(`${this.#plainIdentifier()} = `);
+    if (this.#text[this.#at] !== "p") return;
+    const open = this.#out.endsWith(">") && !this.#out.slice(start).startsWith("<");
+    if (open) this.#out = this.#out.slice(0, -1);
+    for (let first = !open; this.#take("p"); first = false) {
+      this.#write(`${first ? "<" : ", "}${this.#plainIdentifier()} = `);
       this.#type();
     }
-    if (open && !this.#out.endsWith(">")) this.#write(">");
+    this.#write(">");
   }
 
   #constant(): void {
