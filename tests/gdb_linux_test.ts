@@ -64,7 +64,7 @@ test("Linux with its symbols: hbreak start_kernel, backtraces in an interrupt an
     const backtrace = text.slice(text.indexOf("@@"));
     assert.match(
       backtrace,
-      /in do_irq \(\)\r?\n#\d+ .* in handle_exception \(\)\r?\n {4}<trap>\r?\n(#\d+ .* in \w+ \(\)\r?\n)+#\d+ .* in start_kernel/,
+      /in do_irq \(\)\r?\n#\d+ .* in handle_exception \(\)\r?\n {4}<trap>\r?\n(#\d+ .* in \w+ \(\)\r?\n)+#\d+ .* in (start_kernel|ret_from_fork) /,
     );
     const parked = /^ {2}\d +Thread 1\.\d \(CPU#\d \[halted \]\) 0xf\w+ in arch_cpu_idle \(\)$/gm;
     assert.equal(backtrace.match(parked)?.length, 3, backtrace);
