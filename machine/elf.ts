@@ -194,7 +194,7 @@ function countSegments(header: Header, name: string): number {
   return header.view.getUint32(Number(field), true);
 }
 
-function readSegments(bytes: Uint8Array, header: Header, name: string): ElfSegment[] {
+function readSegments(bytes: Uint8Array, header: Header, name: string, fileEnd: bigint): ElfSegment[] {
   const { xlen, view } = header;
   const count = countSegments(header, name);
   if (count === 0) throw new LoadError(`${name}: no program headers, so nothing to load; is it linked?`);
@@ -202,7 +202,6 @@ function readSegments(bytes: Uint8Array, header: Header, name: string): ElfSegme
   if (header.segmentEntrySize !== entrySize) {
     throw new LoadError(`${name}: e_phentsize is ${header.segmentEntrySize}; it must be ${entrySize} in ELF${xlen}`);
   }
-  const fileEnd = BigInt(bytes.length);
   const tableEnd = header.segmentTable + BigInt(count * entrySize);
   if (tableEnd > fileEnd) {
     throw new LoadError(
@@ -255,14 +254,14 @@ function readSegments(bytes: Uint8Array, header: Header, name: string): ElfSegme
  * Parses an ELF32 or ELF64 executable for little-endian RISC-V (System V gABI, chapters 4 and 5; RISC-V ELF psABI).
  * Damage in section headers or symbols only leaves those lists empty, with a line in `warnings`.
  *
- * @param bytes The whole file; segments and sections are views of it.
+ * @param bytes The file, at least as much as is loaded of it; segments are views of it.
  * @param name File name for messages.
+ * @param source The whole file, where `bytes` is only its beginning.
  * @throws {LoadError} If it cannot be loaded; the message names the file, what is wrong and where.
  */
-export function parseElf(bytes: Uint8Array, name: string): Elf {
+export function parseElf(bytes: Uint8Array, name: string, source: ByteSource = sourceOf({ name, bytes })): Elf {
   const header = readHeader(bytes, name);
-  const segments = readSegments(bytes, header, name);
-  const source = sourceOf({ name, bytes });
+  const segments = readSegments(bytes, header, name, BigInt(source.size));
   const { sections, symbols: readSymbols, warnings } = readSections(source, sectionTable(header, name));
   const symbols = readSymbols();
   return {
@@ -277,6 +276,30 @@ export function parseElf(bytes: Uint8Array, name: string): Elf {
     warnings,
     source,
   };
+}
+
+/**
+ * How many bytes from its start on hold all that is loaded of an ELF file: of a kernel with debug information a small part.
+ * Undefined if the file is none that can be loaded.
+ */
+export function loadedSize(source: ByteSource): number | undefined {
+  try {
+    const header = readHeader(source.read(0, 64), source.name), { xlen, segmentTable, segmentCount } = header;
+    const entrySize = xlen === 32 ? 32 : 56, table = Number(segmentTable), tableSize = segmentCount * entrySize;
+    if (segmentCount === extendedSegmentCount || table + tableSize > source.size) return undefined;
+    const bytes = source.read(table, tableSize), view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    let end = table + tableSize;
+    for (let at = 0; at < tableSize; at += entrySize) {
+      if (view.getUint32(at, true) !== segmentLoad) continue;
+      const word = (narrow: number, wide: number) =>
+        xlen === 32 ? view.getUint32(at + narrow, true) : Number(view.getBigUint64(at + wide, true));
+      end = Math.max(end, word(4, 8) + word(16, 32));
+    }
+    return end <= source.size ? end : undefined;
+  } catch (error) {
+    if (error instanceof LoadError) return undefined;
+    throw error;
+  }
 }
 
 function sectionTable(header: Header, name: string): SectionTable {

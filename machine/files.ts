@@ -1,7 +1,8 @@
 // Files that options name. The only place of the machine that looks for a host: paths need one, bytes do not.
 
 import { type BlockBackend, SECTOR } from "../devices/block_backend.ts";
-import { type ByteSource, sourceOf } from "./byte_source.ts";
+import { type ByteSource, PagedSource, sourceOf } from "./byte_source.ts";
+import { loadedSize } from "./elf.ts";
 import { LoadError } from "./errors.ts";
 import type { ImageFile } from "./image.ts";
 import type { FileSource } from "./options.ts";
@@ -11,6 +12,7 @@ interface FileSystem {
   readFileSync(path: string | URL): Uint8Array;
   openSync(path: string | URL, flags: string): number;
   closeSync(descriptor: number): void;
+  statSync(path: string | URL): { readonly size: number; isFile(): boolean };
   fstatSync(descriptor: number): { readonly size: number; isFile(): boolean; isDirectory(): boolean };
   readSync(descriptor: number, into: Uint8Array, offset: number, length: number, position: number): number;
   writeSync(descriptor: number, from: Uint8Array, offset: number, length: number, position: number): number;
@@ -47,6 +49,37 @@ export function readFile(source: FileSource, option: string): ImageFile {
     return { name, bytes: new Uint8Array(files.readFileSync(source)) };
   } catch (e) {
     throw new LoadError(`${option} ${name}: ${reason(e, "read")}`);
+  }
+}
+
+/** Of an ELF file from this size on only what is loaded is read at once: the rest is debug information. */
+const LARGE = 8 << 20;
+
+/**
+ * Reads a program that an option names, as `readFile`: of a large ELF file what is loaded, and the rest when it is asked for.
+ *
+ * @throws {LoadError} If it cannot be read.
+ */
+export function readProgram(source: FileSource, option: string): ImageFile {
+  if (typeof source === "string" || source instanceof URL) {
+    const { isFile, size } = statusOf(source);
+    if (isFile && size >= LARGE) {
+      const whole = openFile(source, option), loaded = loadedSize(whole);
+      if (loaded !== undefined) {
+        return { name: whole.name, bytes: whole.read(0, loaded), source: new PagedSource(whole) };
+      }
+    }
+  }
+  return readFile(source, option);
+}
+
+/** Whether a path is that of a file, and its size; what is wrong with it is for others to say. */
+function statusOf(path: string | URL): { readonly isFile: boolean; readonly size: number } {
+  try {
+    const status = fileSystem()?.statSync(path);
+    return { isFile: status?.isFile() ?? false, size: status?.size ?? 0 };
+  } catch {
+    return { isFile: false, size: 0 };
   }
 }
 

@@ -1,5 +1,6 @@
 // Image files: recognises what a file given to `-bios`, `-kernel`, `-initrd` or `-device loader` is, and says which bytes go
 // where.
+import type { ByteSource } from "./byte_source.ts";
 import { LoadError } from "./errors.ts";
 import { headerBytes, isElf, parseElf, physicalEntry } from "./elf.ts";
 import type { Elf } from "./elf.ts";
@@ -8,8 +9,15 @@ import type { Elf } from "./elf.ts";
 export interface ImageFile {
   /** Name as the user gave it. */
   readonly name: string;
-  /** The whole contents. */
+  /** The whole contents; of a large ELF file the part that is loaded. */
   readonly bytes: Uint8Array;
+  /** The whole file, where `bytes` is only its beginning. */
+  readonly source?: ByteSource;
+}
+
+/** All bytes of a file. */
+export function wholeFile({ bytes, source }: ImageFile): Uint8Array {
+  return source?.read(0, source.size) ?? bytes;
 }
 
 /** Bytes that go to one place in memory. */
@@ -116,7 +124,7 @@ export function loadRaw(file: ImageFile, address: number): LoadedImage {
 }
 
 function loadElf(file: ImageFile): LoadedImage {
-  const elf = parseElf(file.bytes, file.name);
+  const elf = parseElf(file.bytes, file.name, file.source);
   const pieces = elf.segments.map((segment): LoadPiece => ({
     address: segment.physicalAddress,
     bytes: segment.bytes,

@@ -33,13 +33,13 @@ import { elfXlen } from "./elf.ts";
 import { AddressError, HookError, OptionError } from "./errors.ts";
 import type { ExpectDriver } from "./expect.ts";
 import { failureReport } from "./failure_report.ts";
-import { openFile, readFile } from "./files.ts";
+import { openFile, readFile, readProgram } from "./files.ts";
 import { FailureDetector, type FailureOptions, PANIC_PATTERNS, PANIC_SYMBOLS } from "./failures.ts";
 import { LONGEST_LOOP, StillLoop } from "./still_loop.ts";
 import { fwCfgContents } from "./fw_cfg_items.ts";
 import { flashBoot } from "./flash_chips.ts";
 import { HartView } from "./hart_view.ts";
-import type { ImageFile, LoadPiece } from "./image.ts";
+import { type ImageFile, type LoadPiece, wholeFile } from "./image.ts";
 import { Inspector } from "./inspector.ts";
 import { MemoryView } from "./memory_view.ts";
 import { deviceNodes, Mmio, withSocNodes } from "./mmio.ts";
@@ -252,15 +252,15 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     this.board = boardName;
     this.#definition = definition;
     this.#reboot = options.reboot ?? true;
-    const file = (source: FileSource | undefined, option: string) =>
-      source === undefined ? undefined : readFile(source, option);
-    const kernel = file(options.kernel, "-kernel");
+    const file = (source: FileSource | undefined, option: string, read = readFile) =>
+      source === undefined ? undefined : read(source, option);
+    const kernel = file(options.kernel, "-kernel", readProgram);
     const bios = options.bios === "none" || options.bios === "default"
       ? ({ none: "none", default: "sbi" } as const)[options.bios]
-      : file(options.bios, "-bios");
+      : file(options.bios, "-bios", readProgram);
     const loaders = (options.loaders ?? []).map((loader) => ({
       ...loader,
-      file: file(loader.file, "-device loader,file="),
+      file: file(loader.file, "-device loader,file=", loader.forceRaw ? readFile : readProgram),
     }));
     const dtb = file(options.dtb, "-dtb");
 
@@ -289,7 +289,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     const started = this.#peripherals.flash[1] !== undefined && kernel !== undefined;
     const fwCfg = fwCfgContents({
       harts: smp,
-      ...(started && { kernel: kernel.bytes, ...(initrd && { initrd: initrd.bytes }) }),
+      ...(started && { kernel: wholeFile(kernel), ...(initrd && { initrd: initrd.bytes }) }),
       ...(options.append !== undefined && { append: options.append }),
     });
     const plan = planBoot({

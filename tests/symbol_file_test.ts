@@ -1,7 +1,9 @@
 // Files with symbols: read in part, moved, as lists; damaged debug information; names of Rust.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { positionAt, scopesAt } from "../debug/dwarf/scopes.ts";
 import { attempt } from "../debug/dwarf/dwarf.ts";
@@ -23,28 +25,65 @@ function counted(bytes: Uint8Array, size = bytes.length) {
   return source;
 }
 
-test("of a file of 300 MB some kilobytes are read when it is opened, and little more for a line", () => {
-  const small = new Uint8Array(readFileSync(programPath("debug_c_5_0"))), view = new DataView(small.buffer);
-  // The largest section of debug information gets 300 MB that nothing refers to, by a section header that says so.
-  const table = Number(view.getBigUint64(40, true)), count = view.getUint16(60, true);
-  const bytes = new Uint8Array(small.length + 64);
-  bytes.set(small);
-  const out = new DataView(bytes.buffer), names = view.getUint16(62, true);
+/** A program whose sections of debug information say that they end at 300 MB: its bytes. */
+function stretched(): Uint8Array {
+  const bytes = new Uint8Array(readFileSync(programPath("debug_c_5_0"))), view = new DataView(bytes.buffer);
+  const table = Number(view.getBigUint64(40, true)), count = view.getUint16(60, true), names = view.getUint16(62, true);
   const strings = Number(view.getBigUint64(table + 64 * names + 24, true));
   let grown = 0;
   for (let k = 0; k < count; k++) {
     const at = table + 64 * k, start = strings + view.getUint32(at, true);
-    const name = new TextDecoder().decode(small.subarray(start, small.indexOf(0, start)));
+    const name = new TextDecoder().decode(bytes.subarray(start, bytes.indexOf(0, start)));
     if (name === ".debug_str" || name === ".debug_line") {
-      out.setBigUint64(at + 32, 300_000_000n - view.getBigUint64(at + 24, true), true);
+      view.setBigUint64(at + 32, BigInt(STRETCHED) - view.getBigUint64(at + 24, true), true);
       grown++;
     }
   }
   assert.equal(grown, 2);
-  const source = counted(bytes, 300_000_000), file = new SymbolFile(source), pc = 0x8000_00c0n;
+  return bytes;
+}
+const STRETCHED = 300_000_000;
+
+test("of a file of 300 MB some kilobytes are read when it is opened, and little more for a line", () => {
+  const source = counted(stretched(), STRETCHED), file = new SymbolFile(source), pc = 0x8000_00c0n;
   assert.ok(source.total < 32_768, `${source.total} bytes to open`);
   assert.equal(positionAt(file.dwarf!, pc)?.name, "debug_c.c");
   assert.ok(source.total < 131_072, `${source.total} bytes for a line`);
+});
+
+test("a program of 300 MB is loaded, its symbols and lines found, without reading more than its parts", {
+  skip: existsSync("/proc/thread-self/io") ? false : "it takes Linux to count what is read",
+}, async () => {
+  const folder = mkdtempSync(join(tmpdir(), "hartbeat-large-")), path = join(folder, "large.elf");
+  try {
+    writeFileSync(path, stretched());
+    // A hole, no blocks of the disk.
+    truncateSync(path, STRETCHED);
+    const read = () => Number(/^rchar: (\d+)/.exec(readFileSync("/proc/thread-self/io", "utf8"))![1]);
+    const small = await Machine.create({ bios: programPath("debug_c_5_0") });
+    for (
+      const options of [{ bios: path }, { kernel: path }, { loaders: [{ file: path }] }, {
+        bios: new Uint8Array(64),
+        symbols: [{ file: path }],
+      }]
+    ) {
+      const before = read(), machine = await Machine.create(options);
+      assert.deepEqual(machine.source("leaf"), small.source("leaf"));
+      assert.equal(machine.variable("matrix[1][2]").type, "int");
+      assert.ok(read() - before < 1 << 20, `${read() - before} bytes`);
+    }
+    const machine = await Machine.create({ bios: path });
+    assert.deepEqual(machine.memory.read(0x8000_0000, 256), small.memory.read(0x8000_0000, 256));
+    assert.equal((await machine.run({ until: "leaf", maxInstructions: 10_000 })).kind, "breakpoint");
+    // Byte for byte the whole file counts: 9 MB where 8 MiB are left.
+    truncateSync(path, 9_000_000);
+    await assert.rejects(
+      Machine.create({ bios: "none", loaders: [{ file: path, forceRaw: true, address: 0x8780_0000 }] }),
+      /0x87800000 to 0x88095440 does not fit/,
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("a list of symbols as nm writes it names addresses up to the next symbol", () => {
