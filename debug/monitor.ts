@@ -168,8 +168,11 @@ export class Monitor {
       ),
       info("roms", "show roms", () => romsText(this.#debug)),
       info("status", "show the current VM status (running|paused)", () => {
-        const begun = this.#machine.instructions > 0;
-        return `VM status: ${this.#debug.control.halted ? begun ? "paused" : "paused (prelaunch)" : "running"}\n`;
+        const { why } = this.#debug.control;
+        if (why === null) return "VM status: running\n";
+        // A debugger's stop has a name of its own, one that somebody asked for has none.
+        const how = why.kind !== "asked" ? " (debug)" : this.#machine.instructions === 0 ? " (prelaunch)" : "";
+        return `VM status: paused${how}\n`;
       }),
       info("tlb", "show virtual to physical memory mappings", () => tlbListing(this.#hart)),
       info("version", "show the version of hartbeat", () => `${this.#host.version ?? "hartbeat"}\n`),

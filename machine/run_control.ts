@@ -29,6 +29,7 @@ export interface Step {
 /** The state between those who hold a machine and its run. */
 export class RunControl {
   #halted = false;
+  #why: Halt | null = null;
   #step: Step | null = null;
   #only: ReadonlySet<number> | null = null;
   /** Whether a run is in progress. */
@@ -46,6 +47,11 @@ export class RunControl {
   /** True while the machine is held. */
   get halted(): boolean {
     return this.#halted;
+  }
+
+  /** Why the machine is held; null while it is not. */
+  get why(): Halt | null {
+    return this.#halted ? this.#why : null;
   }
 
   /** Instructions to execute one by one; null: run freely. */
@@ -113,6 +119,7 @@ export class RunControl {
   stopped(why: Halt): void {
     const halt = why.kind === "exit" ? why : this.#wanted ?? why;
     this.#halted = halt.kind !== "exit";
+    this.#why = halt;
     this.#wanted = null;
     this.#step = null;
     for (const listener of [...this.#listeners]) listener(halt);

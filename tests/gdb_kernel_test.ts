@@ -156,6 +156,35 @@ test(
   },
 );
 
+test("the monitor's answers under translation, in user mode and in the kernel, are QEMU's", { skip }, async () => {
+  const asked = [
+    ...["info mem", "info registers", "x /4xw 0x10000", "x /2xg 0x20ff0", "xp /4xw 0x80008000", "x /2xw 0x80000000"],
+    ...["info status", "xp /2xw 0x10000", "p 2*(3+4)"],
+  ].map((command) => `monitor ${command}`);
+  const text = await compareSessions(
+    64,
+    KERNEL,
+    [
+      ...[
+        SOURCES,
+        STEPS,
+        "tbreak deposit",
+        "continue",
+        ...asked,
+        "tbreak user_trap",
+        "continue",
+        ...asked,
+        "monitor x /2xw 0x3ffffff000",
+      ],
+      ...["set var $satp = 0", ...asked.slice(0, 6)],
+    ],
+    1,
+    ["-cpu", "rv64,h=off"],
+  );
+  has(text, /^ satp {5}8000000000080021\r?$/m, /^0000000000010000 00000000800\w+ 0000000000001000 rwxu-ad\r?$/m);
+  has(text, /^No translation or protection\r?$/m, /^VM status: paused \(debug\)\r?$/m, /: Cannot access memory\r?$/m);
+});
+
 test("four harts with their backtraces and locals read as with QEMU", { skip }, async () => {
   const text = await compareSessions(64, KERNEL, [
     ...[SOURCES, STEPS, "break schedule", "continue", "info threads", "thread apply all bt", "thread 3", "info locals"],

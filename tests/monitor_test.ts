@@ -1,12 +1,13 @@
 // The monitor: what it prints beside what QEMU's prints for the same commands, and what only hartbeat has.
 
 import assert from "node:assert/strict";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { test } from "node:test";
 import { Monitor } from "../debug/monitor.ts";
 import { MonitorTerminal } from "../debug/monitor_terminal.ts";
 import { debugAccess } from "../machine/debug_access.ts";
 import { Machine } from "../machine/machine.ts";
-import { hartbeat, program } from "./support/command.ts";
+import { hartbeat, program, Running } from "./support/command.ts";
 import { monitorOfQemu, qemuMissing } from "./support/qemu.ts";
 
 const COMMANDS = `
@@ -171,6 +172,60 @@ test("-monitor stdio takes commands, and quit ends hartbeat with 0", () => {
     stdout,
     /monitor - type 'help'.*\n\(qemu\) VM status: paused \(prelaunch\)\n\(qemu\) \(qemu\) VM status: running\n/,
   );
+});
+
+/** A port that was free a moment ago. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+test("-monitor tcp: takes commands of one client after the other, and quit ends hartbeat with 0", async () => {
+  const port = await freePort(), device = `tcp:127.0.0.1:${port},server=on,wait=off`;
+  const guest = new Running([
+    "-monitor",
+    device,
+    "-serial",
+    "null",
+    "-S",
+    "-bios",
+    program("sv39_kernel"),
+    "-smp",
+    "2",
+  ]);
+  /** Sends lines; gives what was answered when a text has come, or the connection has ended. */
+  const session = async (lines: string, last: string): Promise<string> => {
+    for (;;) {
+      const socket = connect(port, "127.0.0.1"), { promise, resolve } = Promise.withResolvers<boolean>();
+      let text = "";
+      socket.on("connect", () => socket.write(lines)).on("error", () => resolve(false)).on(
+        "close",
+        () => resolve(text !== ""),
+      );
+      socket.on("data", (data) => {
+        text += data;
+        if (text.includes(last)) socket.end();
+      });
+      if (await promise) return text;
+      // It does not listen yet.
+      await new Promise((again) => setTimeout(again, 50));
+    }
+  };
+  try {
+    const first = await session("info status\nx /2xw 0x1000\np $mhartid\ncpu 1\np $mhartid\n", "0x1\r\n(qemu) ");
+    assert.match(first, /monitor - type 'help' for more information\r\n\(qemu\) /);
+    assert.match(first, /VM status: paused \(prelaunch\)\r\n\(qemu\) /);
+    assert.match(first, /0000000000001000: 0x00000297 0x\w{8}\r\n\(qemu\) /);
+    const second = await session("bt\nnonsense\nq\n", "nothing that it says");
+    assert.match(second, /#0 {2}0x0000000000001000 in \?\? \(\)\r\n/);
+    assert.match(second, /unknown command: 'nonsense'\r\n/);
+    assert.equal(await guest.ended(), 0);
+  } finally {
+    if (guest.process.exitCode === null) guest.signal("SIGTERM");
+  }
 });
 
 test("Ctrl-A C switches between the console and the monitor", () => {

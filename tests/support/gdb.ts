@@ -89,15 +89,22 @@ export async function gdbOfHartbeat(
   return { text, machine, stop: await run };
 }
 
-/** The transcript of commands on an ELF loaded with `-bios`, which is the same with hartbeat and with QEMU as GDB's target. */
+/**
+ * The transcript of commands on an ELF loaded with `-bios`, which is the same with hartbeat and with QEMU as GDB's target.
+ *
+ * @param options Further options of QEMU.
+ */
 export async function compareSessions(
   xlen: 32 | 64,
   elf: string,
   commands: readonly string[],
   smp = 1,
+  options: readonly string[] = [],
 ): Promise<string> {
   // One thread for all harts: while one waits for a timer, the others come to where they wait.
-  const expected = await gdbOfQemu(xlen, elf, commands, ["-smp", String(smp), "-accel", "tcg,thread=single"]);
+  const expected = await gdbOfQemu(xlen, elf, commands, [
+    ...["-smp", String(smp), "-accel", "tcg,thread=single", ...options],
+  ]);
   const { text } = await gdbOfHartbeat(elf, commands, { accel: "jit,threshold=1", smp });
   const lines = text.split("\n"), others = expected.split("\n");
   const differs = lines.findIndex((line, k) => line !== others[k]);
