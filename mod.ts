@@ -52,6 +52,7 @@ export type { TrapSelector } from "./machine/trap_selector.ts";
 export { TapError } from "./machine/tap.ts";
 export type { TapContext, TapReport, TapResult } from "./machine/tap.ts";
 export { Device } from "./machine/mmio.ts";
+export { SerialPort } from "./machine/serial_port.ts";
 export type { DeviceConnection, DeviceFunctions, DeviceNode, DevicePlace, Mapping, Mmio } from "./machine/mmio.ts";
 export type {
   AccessRule,

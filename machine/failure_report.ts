@@ -12,7 +12,10 @@ const BACKTRACE_LINES = 20;
 const hex = (value: number | bigint) => `0x${BigInt(value).toString(16)}`;
 
 /** What a report is made from. */
-export type Reported = Pick<Machine, "harts" | "symbols" | "console" | "disassemble" | "backtrace" | "history">;
+export type Reported = Pick<
+  Machine,
+  "harts" | "symbols" | "console" | "disassemble" | "backtrace" | "history" | "consoles"
+>;
 
 /** A report in several lines. */
 export function failureReport(machine: Reported, stop: Stop): string {
@@ -38,8 +41,12 @@ export function failureReport(machine: Reported, stop: Stop): string {
   if (machine.harts.every((hart) => machine.history(hart).length === 0)) {
     lines.push('  (the same run with accel "jit,history=on" shows the last 20 instructions)');
   }
-  const text = machine.console.output.split(/\r?\n/).filter((line, k, all) => line !== "" || k < all.length - 1);
-  if (text.length > 0) lines.push("console:", ...text.slice(-CONSOLE_LINES).map((line) => `  | ${line}`));
+  for (const console of machine.consoles.values()) {
+    const text = console.output.split(/\r?\n/).filter((line, k, all) => line !== "" || k < all.length - 1);
+    if (text.length === 0) continue;
+    lines.push(console === machine.console ? "console:" : `console ${console.name}:`);
+    lines.push(...text.slice(-CONSOLE_LINES).map((line) => `  | ${line}`));
+  }
   return lines.join("\n");
 }
 

@@ -21,6 +21,7 @@ import { resetRom } from "./board.ts";
 import { addDeviceTree, type BootPlan, deviceTreeFileRoom, generatedDeviceTreeRoom, planBoot } from "./boot.ts";
 import { Bus } from "./bus.ts";
 import { Console } from "./console.ts";
+import { SerialPort } from "./serial_port.ts";
 import { DebugAccess } from "./debug_access.ts";
 import { Debugging } from "./debugging.ts";
 import { DebugInfo } from "./debug_info.ts";
@@ -148,6 +149,11 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   readonly board: string;
   /** The first serial line. */
   readonly console: Console;
+  /**
+   * All consoles by name: the board's serial line (`serial0`, which is `console`), further serial ports (`SerialPort`), and the outer
+   * ends of virtio consoles and ports (`-chardev`) by their ids.
+   */
+  readonly consoles: ReadonlyMap<string, Console>;
   /** Physical memory. */
   readonly memory: MemoryView;
   /** Its harts. */
@@ -404,7 +410,15 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       this.#wakeUp();
     };
     this.console.driver = this.#driver();
-    for (const console of this.#peripherals.chardevs.values()) {
+    const ports = (options.mmio ?? []).flatMap(({ device }) => device instanceof SerialPort ? [device.console] : []);
+    const others = [...ports, ...this.#peripherals.chardevs.values()];
+    this.consoles = new Map([this.console, ...others].map((console) => [console.name, console]));
+    if (this.consoles.size <= others.length) {
+      throw new OptionError(
+        `consoles need different names: ${[this.console, ...others].map(({ name }) => name).join(", ")}`,
+      );
+    }
+    for (const console of others) {
       console.onInput = () => this.#wakeUp();
       console.driver = this.#driver();
     }

@@ -13,6 +13,8 @@ import { test } from "node:test";
 import { Machine } from "../machine/machine.ts";
 import { NetworkHub } from "../machine/network.ts";
 import type { MachineOptions } from "../machine/options.ts";
+import { MemoryBlocks } from "../mod.ts";
+import { FaultyDisk } from "../scripts/faulty_disk.ts";
 import { linuxFile } from "../scripts/fetch_linux.ts";
 import { qemuMissing } from "./support/qemu.ts";
 
@@ -224,4 +226,26 @@ test("Linux gets its address from the network of -netdev user, and finds the rou
   const lines = deviceLines(machine);
   assert.ok(lines.includes("lease 10.0.2.15 255.255.255.0 router 10.0.2.2 dns 10.0.2.3"), lines.join("\n"));
   assert.ok(lines.includes("3 packets transmitted, 3 packets received, 0% packet loss"), lines.join("\n"));
+});
+
+test("Linux copes with a sector that cannot be read: it says so, the file is short, and all else goes on", {
+  skip: more,
+}, async (t) => {
+  const image = emptyFileSystem(), disk = new FaultyDisk(new MemoryBlocks(image));
+  await using machine = await boot("disk", { drives: [{ file: disk, format: "raw" }] });
+  await until(machine, "DISK wrote ");
+  // The second boot begins: all is on the disk.
+  await until(machine, "Linux version");
+  const at = Buffer.from(image.buffer, image.byteOffset, image.length).indexOf("\n25000\n25001\n");
+  assert.ok(at > 0);
+  const first = Math.floor(at / 512);
+  disk.faults.push({ first, on: "read" });
+  const output = await toTheEnd(machine), said = linesOf(output).filter((line) => /I\/O error|DISK/.test(line));
+  t.diagnostic(said.join("\n"));
+  assert.ok(disk.failed.length > 0 && disk.failed.every(({ kind, sector }) => kind === "read" && sector === first));
+  // It reads the file ahead, then the block of 4 KiB alone, twice; sha256sum is told, and prints no sum.
+  assert.match(output, new RegExp(`I/O error, dev vda, sector ${first & ~7} op 0x0:\\(READ\\)`));
+  assert.match(output, /DISK wrote \w{64}[^]*DISK read by the first boot *\r?\n/);
+  assert.match(output, /DISK done[^]*reboot: Power down/);
+  assert.doesNotMatch(output, /Oops|BUG:|Kernel panic|WARNING:/);
 });

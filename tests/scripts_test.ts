@@ -124,6 +124,29 @@ test("a disk with a bad sector fails as often as it was told", () => {
   assert.deepEqual([disk.size, disk.readOnly], [4096, false]);
 });
 
+test("faulty_disk: a driver in the guest is told of a bad sector, once for each time, and goes on", async () => {
+  const run = async (disk: FaultyDisk) => {
+    const drives = [{ file: disk, format: "raw", id: "d0", interface: "none" }] as const;
+    const devices = [{ driver: "virtio-blk-device", drive: "d0" }];
+    await using m = await Machine.create({ bios: path("tests/programs/virtio_disk.elf"), drives, devices });
+    assert.equal((await m.run({ maxInstructions: 5_000_000 })).kind, "exit");
+    return m.console.output.split("\n");
+  };
+  const disk = () => new MemoryBlocks(new Uint8Array(1 << 20));
+  const good = await run(new FaultyDisk(disk()));
+  // The program reads sectors 0 and 1, writes 5 to 8, reads 4 to 7, and 1 after a reset.
+  const reads = new FaultyDisk(disk(), [{ first: 1, on: "read", times: 1 }]),
+    writes = new FaultyDisk(disk(), [{ first: 7, on: "write" }]);
+  const differences = (lines: string[]) => lines.flatMap((line, k) => line === good[k] ? [] : [`${good[k]} / ${line}`]);
+  assert.deepEqual(differences(await run(reads)), ["read by polling 00000000 / read by polling 00000001"]);
+  assert.deepEqual(reads.failed, [{ kind: "read", sector: 1 }]);
+  const [wrote, ...rest] = differences(await run(writes));
+  // What was not written is not read back either.
+  assert.equal(wrote, "write by interrupt 00000000 / write by interrupt 00000001");
+  assert.ok(rest.length === 1 && rest[0]!.startsWith("checksum "), rest.join());
+  assert.deepEqual(writes.failed, [{ kind: "write", sector: 7 }]);
+});
+
 test("the GPIO example: a button raises an interrupt, a lamp follows the guest", async () => {
   const AT = 0x4000_0000, PLIC = 0xc00_0000, gpio = new Gpio();
   const p = new Program(64).la("t0", "handler").csr("csrrw", "mtvec", 0, "t0").li("s0", AT);
