@@ -151,7 +151,7 @@ export class CodeHooks {
       concerns: (low, high, decoded) =>
         inRanges(hook, low, high) && (hook.instruction === null || (decoded !== null && hook.instruction(decoded))),
       isClass: hook.instruction !== null,
-      page: !removed && addresses?.length === 1 ? addresses[0]!.low & -4096 : null,
+      page: addresses?.length === 1 ? addresses[0]!.low & -4096 : null,
     };
     if (removed) {
       for (const executor of this.executors) for (const physical of this.marked) executor.forget(physical);

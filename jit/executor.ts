@@ -397,7 +397,9 @@ export class Executor implements HookedExecutor {
   #selfJump(record: number): number {
     const { hart } = this, state = this.#state;
     hart.setPc((state[PAGE_OFFSET]! + 2 * record) | 0, state[PC_HIGH]!);
-    if (hart.onSelfJump?.() !== true) state[REMAINING] = 1;
+    // A hook sees each turn.
+    const isHooked = this.#hooks !== null && record === this.cache.scratch;
+    if (hart.onSelfJump?.() !== true && !isHooked) state[REMAINING] = 1;
     return record;
   }
 
@@ -443,7 +445,8 @@ export class Executor implements HookedExecutor {
       hart.count.stop();
     }
     if (hart.pcLow !== low || hart.pcHigh !== high) return this.enter(hart.pcLow, hart.pcHigh);
-    return this.#executeWord(record, word);
+    const next = this.#executeWord(record, word);
+    return next === this.cache.scratch ? this.enter(low, high) : next;
   }
 
   /** What compiled code with hooks calls. Each gives what the region returns, but for 0. */

@@ -364,6 +364,19 @@ for (const target of ["javascript", "webassembly"]) {
   }
 }
 
+test("a hook and a counter on a jump to itself see each turn, however the run is cut", async () => {
+  const p = new Program(64).li("a0", 1).label("here").to("jal", "here");
+  for (const accel of ["interpreter", "jit,threshold=1"]) {
+    await using m = await Machine.create({ cpu: "rv64", bios: p.elf(), memory: "4M", accel, failures: false });
+    let calls = 0;
+    m.hook.instruction(p.address("here"), () => void calls++);
+    using count = m.count.block(p.address("here"));
+    // Seven instructions come before.
+    for (const maxInstructions of [107, 5000, 1, 30_000]) await m.run({ maxInstructions });
+    assert.deepEqual([calls, count.value], [35_101, 35_101], accel);
+  }
+});
+
 test("a counter keeps its value when it is removed, and takes integers only", async () => {
   const p = calling(64, 50);
   await using m = await create(p, "jit,threshold=1");

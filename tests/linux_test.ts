@@ -7,13 +7,15 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { Machine } from "../machine/machine.ts";
 import { NetworkHub } from "../machine/network.ts";
 import type { MachineOptions } from "../machine/options.ts";
 import { MemoryBlocks } from "../mod.ts";
+import { bootLinux } from "../scripts/boot_linux.ts";
+import strace from "../scripts/strace.ts";
 import { FaultyDisk } from "../scripts/faulty_disk.ts";
 import { linuxFile } from "../scripts/fetch_linux.ts";
 import { qemuMissing } from "./support/qemu.ts";
@@ -156,6 +158,25 @@ test("a shell under Linux answers what is typed", { skip: more }, async () => {
   await until(machine, "guest# ");
   machine.console.send("\x04");
   assert.match(await toTheEnd(machine), /reboot: Power down/);
+});
+
+test("boot_linux types a command at the shell and powers off", { skip: more }, async () => {
+  const uname = await bootLinux(dirname(linuxFile("Image")!), "initrd-shell.cpio.gz");
+  assert.match(uname, /^Linux \S+ \d.* riscv64/);
+});
+
+test("strace lists the system calls of a command under Linux", { skip: more }, async (t) => {
+  await using machine = await boot("shell");
+  await until(machine, "guest# ");
+  const calls: string[] = [];
+  strace(machine, { say: (line) => void calls.push(line) });
+  machine.console.send("cat /proc/uptime\n");
+  await until(machine, "cat /proc/uptime");
+  await until(machine, "guest# ");
+  t.diagnostic(calls.join("\n"));
+  assert.ok(calls.some((line) => /^openat\(0xffffffffffffff9c, "\/proc\/uptime", .* = 0x3$/.test(line)));
+  assert.ok(calls.some((line) => /^(read|sendfile|syscall_71)\(.* = 0x[1-9a-f]/.test(line)));
+  assert.ok(calls.some((line) => /^exit_group\(0x0/.test(line)));
 });
 
 test("what Linux writes to ext4 on a virtio disk is there after a reboot", { skip: more }, async () => {
