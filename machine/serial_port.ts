@@ -27,7 +27,7 @@ export class SerialPort extends Device {
   readonly console: Console;
   #uart: Uart16550 | null = null;
 
-  /** @param name Name of the console, and of the device in messages. */
+  /** `name`: of the console, and of the device in messages. */
   constructor(name: string) {
     super(name, 8, { min: 1, max: 4 });
     this.console = new Console(name);
