@@ -128,8 +128,12 @@ class Finder {
 
   find(name: string): Value {
     const value = this.#local(name) ?? this.#global(name) ?? this.#symbol(name);
-    if (value === undefined) throw new AddressError(`no variable ${name}${nearest(name, this.#names())}`);
-    return value;
+    if (value !== undefined) return value;
+    const split = this.#target.info.files.map(({ dwarf }) => dwarf && attempt(() => dwarf.splitFile)).find((f) => f);
+    const why = split === undefined
+      ? nearest(name, this.#names())
+      : `: its debug information is in files such as ${split}, which hartbeat does not read; compile without -gsplit-dwarf`;
+    throw new AddressError(`no variable ${name}${why}`);
   }
 
   /** A pointer to a value. */

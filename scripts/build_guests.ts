@@ -49,6 +49,7 @@ export const GUEST_PROGRAMS: readonly GuestProgram[] = [
   debug("debug_c_4_2", "debug_c.c", "-gdwarf-4 -O2 -fasynchronous-unwind-tables"),
   debug("debug_c_5_0", "debug_c.c", "-gdwarf-5 -O0"),
   debug("debug_c_5_2", "debug_c.c", "-gdwarf-5 -O2 -Wl,--compress-debug-sections=zlib"),
+  debug("debug_c_split", "debug_c.c", "-gdwarf-5 -O0 -gsplit-dwarf"),
   debug("debug_c_plain", "debug_c.c", "-g0 -O1"),
   debug("debug_c_fp", "debug_c.c", "-g0 -O1 -fno-omit-frame-pointer"),
   {

@@ -86,6 +86,20 @@ test("a program of 300 MB is loaded, its symbols and lines found, without readin
   }
 });
 
+test("of a program compiled with -gsplit-dwarf lines and callers are known, and variables missed with a reason", async () => {
+  const machine = await Machine.create({ bios: programPath("debug_c_split") });
+  const whole = await Machine.create({ bios: programPath("debug_c_5_0") });
+  assert.deepEqual(machine.source("leaf"), whole.source("leaf"));
+  assert.equal((await machine.run({ until: "leaf", maxInstructions: 10_000 })).kind, "breakpoint");
+  await whole.run({ until: "leaf" });
+  const lines = (each: Machine) => String(each.backtrace()).replace(/\(.*?\) at/g, "() at");
+  assert.equal(lines(machine), lines(whole));
+  assert.throws(
+    () => machine.variable("depth", { frame: 1 }),
+    /no variable depth: its debug information is in files such as debug_c\S*\.dwo, .* compile without -gsplit-dwarf$/,
+  );
+});
+
 test("a list of symbols as nm writes it names addresses up to the next symbol", () => {
   const text =
     "ffffffff80000000 T _start\nffffffff80000010 t helper\nffffffff80001000 D data\n                 U extern\n";

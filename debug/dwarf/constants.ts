@@ -83,6 +83,7 @@ export const AT = {
   strOffsetsBase: 0x72,
   addrBase: 0x73,
   rnglistsBase: 0x74,
+  dwoName: 0x76,
   callReturnPc: 0x7d,
   callValue: 0x7e,
   callTailCall: 0x82,
@@ -90,6 +91,7 @@ export const AT = {
   mipsLinkageName: 0x2007,
   gnuCallSiteValue: 0x2111,
   gnuTailCall: 0x2115,
+  gnuDwoName: 0x2130,
   gnuAddrBase: 0x2133,
 } as const;
 

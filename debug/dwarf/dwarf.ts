@@ -136,6 +136,15 @@ export class Dwarf implements UnitContext {
     for (const header of this.#unitHeaders()) yield this.#unit(header);
   }
 
+  /** Name of a file that the compiler wrote variables, types and functions into (`-gsplit-dwarf`); undefined if there is none. */
+  get splitFile(): string | undefined {
+    for (const unit of this.units()) {
+      const name = attempt(() => unit.root.text(AT.dwoName) ?? unit.root.text(AT.gnuDwoName));
+      if (name !== undefined) return name;
+    }
+    return undefined;
+  }
+
   /** The unit whose code holds an address. */
   unitAt(pc: bigint): Unit | undefined {
     const info = this.sections(".debug_info");
