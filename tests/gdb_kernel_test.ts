@@ -5,8 +5,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PROGRAMS_FOLDER } from "../scripts/build_guests.ts";
 import { Machine } from "../mod.ts";
-import { program } from "./support/command.ts";
-import { compareSessions, gdbMissing } from "./support/gdb.ts";
+import { freePort, program, Running } from "./support/command.ts";
+import { compareSessions, gdb, gdbMissing } from "./support/gdb.ts";
 import { printedByGdb } from "./support/gdb_oracle.ts";
 import { qemuMissing } from "./support/qemu.ts";
 
@@ -183,6 +183,67 @@ test("the monitor's answers under translation, in user mode and in the kernel, a
   );
   has(text, /^ satp {5}8000000000080021\r?$/m, /^0000000000010000 00000000800\w+ 0000000000001000 rwxu-ad\r?$/m);
   has(text, /^No translation or protection\r?$/m, /^VM status: paused \(debug\)\r?$/m, /: Cannot access memory\r?$/m);
+});
+
+test("addresses are physical where the client says so, as with QEMU", { skip }, async () => {
+  const text = await compareSessions(64, KERNEL, [
+    ...[STEPS, "tbreak deposit", "continue", "x/2xw 0x80008000", "maintenance packet Qqemu.PhyMemMode:1"],
+    ...["maintenance packet qqemu.PhyMemMode", "maintenance flush dcache", "x/2xw 0x80008000"],
+    ...[
+      "set var *(int *)0x80009000 = 0x1234",
+      "x/xw 0x80009000",
+      "maintenance packet Qqemu.PhyMemMode:0",
+      "x/2xw 0x10000",
+    ],
+  ]);
+  has(text, /^0x80008000:\tCannot access memory at address 0x80008000$/m, /^0x80008000:\t0x\w{8}\t0x\w{8}$/m);
+});
+
+test("-S and -gdb hold the command for GDB, one client after the other, and monitor quit ends it with 0", {
+  skip: gdbMissing(),
+}, async () => {
+  const port = await freePort(), target = `127.0.0.1:${port}`;
+  const guest = new Running(["-S", "-gdb", `tcp:${target}`, "-nographic", "-bios", KERNEL, "-symbols", KERNEL]);
+  try {
+    // GDB asks again as long as nobody listens.
+    const first = await gdb(target, KERNEL, [
+      "p/x $pc",
+      "tbreak schedule",
+      "continue",
+      "monitor bt",
+      "break user_trap",
+    ]);
+    has(
+      first,
+      /\$1 = 0x1000$/m,
+      /^Temporary breakpoint 1, schedule \(\)/m,
+      /^#1 .* in main \(hart=0\) at sv39_kernel\.c:/m,
+    );
+    // GDB detaches at its end; the guest runs on without its breakpoint, to its own end or until somebody stops it.
+    await guest.ended();
+    assert.match(guest.stdout, /^two ticks\r?\nall processes have ended\r?$/m);
+  } finally {
+    if (guest.process.exitCode === null) guest.signal("SIGTERM");
+  }
+  const other = new Running(["-S", "-gdb", `tcp:${target}`, "-nographic", "-bios", KERNEL]);
+  try {
+    await gdb(target, KERNEL, ["tbreak schedule", "continue", "disconnect"]);
+    const second = await gdb(target, KERNEL, ["bt 1", "monitor quit"]);
+    has(second, /^#0 {2}schedule \(\) at sv39_kernel\.c:\d+$/m);
+    assert.equal(await other.ended(), 0);
+  } finally {
+    if (other.process.exitCode === null) other.signal("SIGTERM");
+  }
+});
+
+test("what a run says that failed has functions, lines and arguments of all callers, through the trap", async () => {
+  const machine = await Machine.create({ bios: program("debug_c_5_0") });
+  const report = machine.explain(await machine.run({ until: "handle_trap", maxInstructions: 100_000 }));
+  has(
+    report,
+    /^ {2}backtrace\n {4}#0 .* in handle_trap \(cause=\d+\) at debug_c\.c:\d+\n {4}#1 .* in plain_trap \(\)/m,
+  );
+  has(report, /^ {8}<trap>\n {4}#2 .* in provoke \(reason=341\) at debug_c\.c:83\n {4}#3 .* in main \(count=0\)/m);
 });
 
 test("four harts with their backtraces and locals read as with QEMU", { skip }, async () => {

@@ -1,13 +1,13 @@
 // The monitor: what it prints beside what QEMU's prints for the same commands, and what only hartbeat has.
 
 import assert from "node:assert/strict";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { test } from "node:test";
 import { Monitor } from "../debug/monitor.ts";
 import { MonitorTerminal } from "../debug/monitor_terminal.ts";
 import { debugAccess } from "../machine/debug_access.ts";
 import { Machine } from "../machine/machine.ts";
-import { hartbeat, program, Running } from "./support/command.ts";
+import { freePort, hartbeat, program, Running } from "./support/command.ts";
 import { monitorOfQemu, qemuMissing } from "./support/qemu.ts";
 
 const COMMANDS = `
@@ -173,15 +173,6 @@ test("-monitor stdio takes commands, and quit ends hartbeat with 0", () => {
     /monitor - type 'help'.*\n\(qemu\) VM status: paused \(prelaunch\)\n\(qemu\) \(qemu\) VM status: running\n/,
   );
 });
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 test("-monitor tcp: takes commands of one client after the other, and quit ends hartbeat with 0", async () => {
   const port = await freePort(), device = `tcp:127.0.0.1:${port},server=on,wait=off`;

@@ -1,6 +1,7 @@
 // Runs the command as a user does, under the runtime that the tests run under, and QEMU beside it.
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type AddressInfo, createServer } from "node:net";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { PROGRAMS_FOLDER } from "../../scripts/build_guests.ts";
@@ -90,4 +91,13 @@ export function missing(tool: string, versionOption: string, debianPackage: stri
   const why = `${tool} is needed: apt-get install ${debianPackage}`;
   if (process.env.CI) throw new Error(why);
   return why;
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }

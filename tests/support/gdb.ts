@@ -18,8 +18,11 @@ export function gdbMissing(): string | false {
   return missing("gdb-multiarch", "--version", "gdb-multiarch");
 }
 
-/** The last: a busy machine may take long for an answer. */
-const SETTINGS = ["pagination off", "width 0", "height 0", "confirm off", "style enabled off", "remotetimeout 120"];
+/** The last two: a busy machine may take long to listen and to answer. */
+const SETTINGS = [
+  ...["pagination off", "width 0", "height 0", "confirm off", "style enabled off"],
+  ...["tcp connect-timeout 120", "remotetimeout 120"],
+];
 
 /** What GDB prints, on either output, for commands after it has connected to a target. One that fails ends nothing. */
 export async function gdb(target: string, elf: string | null, commands: readonly string[]): Promise<string> {
