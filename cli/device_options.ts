@@ -175,9 +175,11 @@ export function readObject(option: string, text: string): ObjectOptions {
   return { type: required(where, properties, "qom-type"), id: required(where, properties, "id") };
 }
 
-/** A character device of the command: its id, and where it goes to. */
+/** A character device of the command: its id, where it goes to, and whether several may share it. */
 export interface Chardev {
   readonly id: string;
+  /** `mux=on`: Ctrl-A is for hartbeat, as with `-serial mon:stdio`. */
+  readonly mux?: boolean;
   readonly target: { readonly kind: "stdio" } | { readonly kind: "null" } | {
     readonly kind: "file";
     readonly path: string;
@@ -201,6 +203,7 @@ export function readChardev(option: string, text: string): Chardev {
   const properties = readProperties(option, text, "backend", ["id", ...known]);
   if (!properties.has("id")) throw new OptionError(`${where}: chardev: no id specified`);
   const id = properties.get("id")!;
-  if (kind !== "file") return { id, target: { kind } };
+  const mux = properties.has("mux") && readSwitch(`${option} mux=`, properties.get("mux")!);
+  if (kind !== "file") return { id, ...(mux && { mux }), target: { kind } };
   return { id, target: { kind, path: required(where, properties, "path") } };
 }

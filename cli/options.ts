@@ -12,6 +12,7 @@ import {
   readNetdev,
   readObject,
 } from "./device_options.ts";
+import { linkChardevs } from "./linked_chardevs.ts";
 import { readNumber, readProperties, readSwitch, unknownValue } from "./properties.ts";
 import { LOG_ITEMS, type LogItem, type Serial, type Settings, type Shell, SHELLS } from "./settings.ts";
 
@@ -33,9 +34,9 @@ export interface CommandOption {
 
 /** Names of QEMU's other options, which users may expect; docs/from-qemu.md says what to do instead. */
 export const NOT_YET: readonly string[] = [
-  ..."qmp qmp-pretty mon msg set readconfig trace plugin singlestep debugcon".split(" "),
+  ..."qmp qmp-pretty msg set readconfig trace plugin singlestep debugcon".split(" "),
   ..."enable-sync-profile loadvm incoming dump-vmstate only-migratable".split(" "),
-  ..."hda hdb hdc hdd cdrom fda fdb sd pflash mtdblock blockdev iscsi virtfs fsdev net nic".split(" "),
+  ..."hda hdb hdc hdd cdrom fda fdb sd pflash mtdblock blockdev iscsi virtfs fsdev".split(" "),
   ..."fw_cfg option-rom smbios acpitable boot vga vnc spice full-screen rotate portrait audio audiodev".split(" "),
   ..."audio-help usb usbdevice k parallel tpmdev nodefaults no-user-config no-shutdown action watchdog".split(" "),
   ..."watchdog-action numa mem-path mem-prealloc overcommit enable-kvm compat preconfig async-teardown".split(" "),
@@ -275,6 +276,15 @@ export const OPTIONS: readonly CommandOption[] = [
     },
   },
   {
+    names: ["net", "nic"],
+    argument: "none",
+    group: "Devices",
+    help: "no network card but those of -device, as is so anyway",
+    apply(_settings, value, option) {
+      if (value !== "none") throw notYet(`${option} ${value}`);
+    },
+  },
+  {
     names: ["chardev"],
     argument: "KIND,id=X",
     group: "Devices",
@@ -342,12 +352,14 @@ export const OPTIONS: readonly CommandOption[] = [
     names: ["serial"],
     argument: "WHERE",
     group: "Console",
-    help: "mon:stdio (Ctrl-A is for hartbeat), stdio, file:NAME, null, none",
+    help: "mon:stdio (Ctrl-A is for hartbeat), stdio, file:NAME, chardev:X, null, none",
     apply(settings, value) {
-      const serial = readSerial(value);
+      const chardev = /^chardev:(.+)$/.exec(value)?.[1];
+      const serial: Serial = chardev === undefined ? readSerial(value) : { kind: "stdio", escapes: false };
       if (settings.serial !== undefined && serial.kind !== "null") {
         throw new OptionError(`-serial ${value}: the machine has one serial line, and it is in use`);
       }
+      if (settings.serial === undefined && chardev !== undefined) settings.serialChardev = chardev;
       settings.serial ??= serial;
     },
   },
@@ -394,6 +406,20 @@ export const OPTIONS: readonly CommandOption[] = [
     help: "log to a file in place of standard error",
     apply(settings, value) {
       settings.logFile = value;
+    },
+  },
+  {
+    names: ["mon"],
+    argument: "chardev=X",
+    group: "Console",
+    help: "the monitor on a -chardev, also on that of -serial chardev:X if it has mux=on",
+    apply(settings, value, option) {
+      const properties = readProperties(option, value, "chardev", ["chardev", "mode", "pretty"]);
+      const id = properties.get("chardev"), mode = properties.get("mode") ?? "readline";
+      if (id === undefined) throw new OptionError(`${option} ${value}: Parameter 'chardev' is missing`);
+      if (mode === "control") throw notYet(`${option} mode=control`);
+      if (mode !== "readline") unknownValue(`${option} mode=`, mode, ["readline"]);
+      settings.monitorChardev = id;
     },
   },
   {
@@ -460,6 +486,7 @@ export function parseCommandLine(args: readonly string[]): Settings {
       option.apply(settings, value, written);
     }
   }
+  linkChardevs(settings);
   if (settings.monitor?.kind === "stdio" && settings.serial?.kind === "stdio") {
     throw new OptionError("-monitor stdio: cannot use stdio by multiple character devices; -serial mon:stdio has both");
   }

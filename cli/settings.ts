@@ -72,6 +72,9 @@ export interface Settings {
   halted?: boolean;
   /** `-script`: modules that get the machine. */
   scripts?: string[];
+  /** `-serial chardev:ID` and `-mon ID`, until all options are known. */
+  serialChardev?: string;
+  monitorChardev?: string;
   /** `-chardev`: where each goes to. */
   chardevs?: readonly Chardev[];
   /** Print this and end. */

@@ -239,7 +239,7 @@ test("two Linux machines in one process ping each other and talk over TCP; secon
 
 test("Linux gets its address from the network of -netdev user, and finds the router", { skip: more }, async () => {
   await using machine = await boot("devices", {
-    append: `${COMMAND_LINE} address=dhcp`,
+    append: `${COMMAND_LINE} address=dhcp peer=10.0.2.2`,
     netdevs: [{ id: "n", user: {} }],
     devices: [{ driver: "virtio-net-device", netdev: "n" }],
   });
