@@ -200,7 +200,7 @@ export class Hart {
    * What generated code that is interpreted needs to know of the present access rights: word 0 is where the entries of the
    * data's privilege level begin in the translation look-aside buffers.
    */
-  readonly access: Int32Array = new Int32Array(32);
+  readonly access: Int32Array;
   /**
    * True while addresses of instructions and data are physical and nothing may be refused: then generated code reaches RAM
    * directly. A change ends the slice after the current instruction.
@@ -248,6 +248,7 @@ export class Hart {
     const { ram } = options.memory;
     this.x = ram.words(288);
     this.f = ram.words(288);
+    this.access = ram.words(32);
     this.doubles = new Float64Array(this.f.buffer, this.f.byteOffset, 144);
     this.singles = new Float32Array(this.f.buffer, this.f.byteOffset, 288);
     this.translation = new Translation(this);

@@ -17,8 +17,6 @@ export const SIGN_EXTENDS = 16, AMO = 32;
 /** Does the memory accesses of a hart. Addresses are pairs; values of 8 bytes have their high half in HIGH[0]. */
 export class LoadStoreUnit {
   #hart: Hart;
-  /** While the interpreter is trained (jit/training.ts): every access succeeds and does nothing. */
-  rehearsing = false;
 
   constructor(hart: Hart) {
     this.#hart = hart;
@@ -75,7 +73,6 @@ export class LoadStoreUnit {
 
   /** Loads; `code` is the number of bytes plus `SIGN_EXTENDS` plus `AMO`. Raises access faults and, for AMOs, misalignment. */
   load(code: number, low: number, high: number): number {
-    if (this.rehearsing) return 0;
     if (this.keeps) {
       this.keeps = false;
       HIGH[0] = this.#keptHigh;
@@ -178,7 +175,6 @@ export class LoadStoreUnit {
 
   /** Stores. */
   store(code: number, low: number, high: number, value: number, valueHigh: number): void {
-    if (this.rehearsing) return;
     const { memory } = this.#hart, size = code & 15;
     // The read of an AMO has been checked for both.
     if (this.#hart.triggers.watchesData && (code & AMO) === 0) this.#hart.triggers.check(WRITE, low, high, size);

@@ -1,8 +1,11 @@
 // What a hart and its translator see of physical memory: one main RAM with direct views, and everything else behind
 // two functions.
 
-/** Bytes beside RAM for what generated code shares with the rest: registers, look-aside buffers and the like. */
-const SHARED = 16 * 2 ** 20;
+/**
+ * Bytes beside RAM for what generated code of a hart shares with the rest: registers, look-aside buffers, decoded instructions and the like.
+ * What is not used costs nothing.
+ */
+const SHARED = 104 * 2 ** 20;
 /** Bytes of a page of WebAssembly's memory. */
 const WASM_PAGE = 2 ** 16;
 
@@ -34,14 +37,19 @@ export class Ram {
   readonly lines: Uint8Array;
   /** What all of this lies in, as WebAssembly sees it; null where there is no WebAssembly. */
   readonly memory: WebAssembly.Memory | null;
+  /** Size of that, in pages of WebAssembly. */
+  readonly pages: number;
   readonly #buffer: ArrayBuffer;
+  readonly #shared: number;
   #used = 0;
 
-  constructor(base: number, size: number) {
+  /** `harts`: how many will use it. */
+  constructor(base: number, size: number, harts = 1) {
     this.base = base;
     this.size = size;
-    const linesSize = size >>> LINE_SHIFT;
-    const at = Math.ceil((SHARED + linesSize) / WASM_PAGE) * WASM_PAGE, pages = Math.ceil((at + size) / WASM_PAGE);
+    const linesSize = size >>> LINE_SHIFT, shared = this.#shared = harts * SHARED;
+    const at = Math.ceil((shared + linesSize) / WASM_PAGE) * WASM_PAGE;
+    const pages = this.pages = Math.ceil((at + size) / WASM_PAGE);
     this.memory = wasmMemory(pages);
     const buffer = this.#buffer = this.memory?.buffer as ArrayBuffer ?? new ArrayBuffer(pages * WASM_PAGE);
     this.u8 = new Uint8Array(buffer, at, size);
@@ -50,13 +58,13 @@ export class Ram {
     this.i16 = new Int16Array(buffer, at, size / 2);
     this.i32 = new Int32Array(buffer, at, size / 4);
     this.f64 = new Float64Array(buffer, at, size / 8);
-    this.lines = new Uint8Array(buffer, SHARED, linesSize);
+    this.lines = new Uint8Array(buffer, shared, linesSize);
   }
 
   /** Words of their own beside RAM, in the same memory where there is room: for what generated code uses. */
   words(count: number): Int32Array {
     const at = this.#used, bytes = Math.ceil(count / 4) * 16;
-    if (at + bytes > SHARED) return new Int32Array(count);
+    if (at + bytes > this.#shared) return new Int32Array(count);
     this.#used += bytes;
     return new Int32Array(this.#buffer, at, count);
   }

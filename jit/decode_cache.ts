@@ -19,21 +19,19 @@ export const UNDECODED = 0, PAGE_END = 1, CROSSING = 2, ILLEGAL = 3, COMPILED = 
 /** First number of the short forms of direct branches, whose targets lie in the same page. */
 export const FIRST_OPERATION = 7;
 
+/** Bytes of a record. */
+export const RECORD_BYTES = 16;
+
 /**
- * Where a record's fields lie in its word: seven bits of each register at a shift, and a bit that is set for an instruction of two
- * halfwords. One word, as generated code then has fewer arrays to keep at hand.
+ * Where the fields of a record lie in it, in bytes. All have 16 bits but for the immediate, which has 32. Registers are offsets in
+ * bytes in their register file; the destination x0 is `SINK`.
  */
-export const FIELDS = { rd: 0, rs2: 8, rs1: 25, mask: 127, long: 1 << 7 } as const;
+export const FIELD = { operation: 0, rd: 2, rs1: 4, rs2: 6, immediate: 8, heat: 12, rs3: 14 } as const;
 
-/** A record's word. */
-export function packFields(rd: number, rs1: number, rs2: number, length: number): number {
-  return rd << FIELDS.rd | rs2 << FIELDS.rs2 | rs1 << FIELDS.rs1 | (length === 2 ? FIELDS.long : 0);
-}
+const HALVES = RECORD_BYTES / 2, WORDS = RECORD_BYTES / 4;
 
-/** Length in halfwords, of a record's word. */
-function lengthOf(word: number): number {
-  return (word & FIELDS.long) === 0 ? 1 : 2;
-}
+/** Bit of the field `rs3` that says that the instruction has two halfwords. */
+export const IS_LONG = 0x8000;
 
 /** Which operation numbers the interpreter gave to an instruction. */
 export interface OperationNumbers {
@@ -63,17 +61,13 @@ export function isSelfJump({ instruction, operands }: Pick<Decoded, "instruction
 export class DecodeCache {
   /** Pages that fit. */
   readonly capacity: number;
-  /** What to do: an operation number. */
-  readonly operation: Uint16Array;
   /**
-   * Registers and length, packed: see `FIELDS`. Registers are indices of the words of their register file, which are one or two
-   * to an x register and two to an f register; the destination x0 is `SINK`.
+   * The records, one after another: see `FIELD`. The operation is its number, the heat how often the record was jumped to, the immediate
+   * of near branches the distance in records.
    */
-  readonly fields: Int32Array;
-  /** Third source, as such an index. */
-  readonly rs3: Uint8Array;
-  /** Immediate; for near branches, the distance in records. */
-  readonly immediate: Int32Array;
+  readonly words: Int32Array;
+  /** The same by halfwords. */
+  readonly halves: Uint16Array;
 
   /** Record for an instruction that lies across two pages, filled each time. */
   readonly scratch: number;
@@ -84,7 +78,8 @@ export class DecodeCache {
   #byPhysical = new Map<number, Page>();
   #used = 0;
   #watchBit: number;
-  #scale: number;
+  /** Bytes of an x register. */
+  #registerBytes: number;
   /** By instruction: which operands are f registers. */
   #float: (FloatOperands | undefined)[] = [];
   /** Physical addresses at which execution may stop. Flush the cache after a change. */
@@ -109,13 +104,10 @@ export class DecodeCache {
     this.#memory = memory;
     this.#numbers = numbers;
     this.capacity = capacity;
-    this.#scale = decoder.xlen / 32;
+    this.#registerBytes = decoder.xlen / 8;
     this.scratch = capacity * PAGE_RECORDS;
-    const size = this.scratch + 4;
-    this.operation = new Uint16Array(size);
-    this.fields = new Int32Array(size);
-    this.rs3 = new Uint8Array(size);
-    this.immediate = new Int32Array(size);
+    this.words = memory.ram.words((this.scratch + 4) * WORDS);
+    this.halves = new Uint16Array(this.words.buffer, this.words.byteOffset, 2 * this.words.length);
     this.#pages = new Array(capacity).fill(undefined);
   }
 
@@ -133,7 +125,7 @@ export class DecodeCache {
     const page: Page = { base, physical, memory, checked };
     this.#pages[this.#used++] = page;
     this.#byPhysical.set(key, page);
-    this.operation[base + PAGE_RECORDS - 1] = PAGE_END;
+    this.setOperation(base + PAGE_RECORDS - 1, PAGE_END);
     return base;
   }
 
@@ -152,25 +144,25 @@ export class DecodeCache {
     let word = low;
     if (isRam) this.#watch(at);
     if (this.breakpoints.has(page.physical + 2 * slot)) {
-      this.operation[record] = BREAKPOINT;
+      this.setOperation(record, BREAKPOINT);
       return;
     }
     if (page.checked) {
-      this.operation[record] = CROSSING;
+      this.setOperation(record, CROSSING);
       return;
     }
     // Compiled code has the hooks in it.
     if (this.compiled.has(page.physical + 2 * slot)) {
-      this.operation[record] = COMPILED;
+      this.setOperation(record, COMPILED);
       return;
     }
     if (this.hooks !== null && this.#isHooked(page, slot)) {
-      this.operation[record] = BREAKPOINT;
+      this.setOperation(record, BREAKPOINT);
       return;
     }
     if (!isCompressed(low)) {
       if (slot === 2047) {
-        this.operation[record] = CROSSING;
+        this.setOperation(record, CROSSING);
         return;
       }
       word |= bytes[at + 2]! << 16 | bytes[at + 3]! << 24;
@@ -191,7 +183,7 @@ export class DecodeCache {
 
   /** Makes all instructions be decoded anew; pages stay where they are. */
   redecode(): void {
-    for (const { base } of this.#byPhysical.values()) this.operation.fill(UNDECODED, base, base + PAGE_RECORDS - 1);
+    for (const { base } of this.#byPhysical.values()) this.#forget(base, base + PAGE_RECORDS - 1);
   }
 
   #watch(offset: number): void {
@@ -202,27 +194,59 @@ export class DecodeCache {
   put(record: number, word: number, slot: number): void {
     const decoded = this.#decoder.decode(word);
     if (decoded === null) {
-      this.operation[record] = ILLEGAL;
-      this.fields[record] = packFields(0, 0, 0, isCompressed(word) ? 1 : 2);
+      this.setOperation(record, ILLEGAL);
+      this.#putFields(record, 0, 0, 0, 0, isCompressed(word) ? 2 : 4, 0);
       return;
     }
     const { operands, length } = decoded, numbers = this.#numbers(decoded);
     const target = 2 * slot + operands.imm;
     const near = numbers.near !== numbers.general && slot >= 0 && target >= 0 && target < 4096 &&
       (operands.imm & (this.#decoder.compressed ? 1 : 3)) === 0;
-    this.operation[record] = near ? numbers.near : numbers.general;
-    if (isSelfJump(decoded)) this.operation[record] = SELF_JUMP;
-    const isFloat = this.#floatOperands(decoded.instruction), scale = this.#scale;
-    const rd = isFloat.rd ? 2 * operands.rd : scale * (operands.rd === 0 ? SINK : operands.rd);
-    const rs1 = (isFloat.rs1 ? 2 : scale) * operands.rs1, rs2 = (isFloat.rs2 ? 2 : scale) * operands.rs2;
-    this.fields[record] = packFields(rd, rs1, rs2, length >> 1);
-    this.rs3[record] = (isFloat.rs3 ? 2 : scale) * operands.rs3;
-    this.immediate[record] = near ? operands.imm >> 1 : operands.imm;
+    this.setOperation(record, isSelfJump(decoded) ? SELF_JUMP : near ? numbers.near : numbers.general);
+    const isFloat = this.#floatOperands(decoded.instruction), x = this.#registerBytes;
+    const rd = isFloat.rd ? 8 * operands.rd : x * (operands.rd === 0 ? SINK : operands.rd);
+    const rs1 = (isFloat.rs1 ? 8 : x) * operands.rs1, rs2 = (isFloat.rs2 ? 8 : x) * operands.rs2;
+    const rs3 = (isFloat.rs3 ? 8 : x) * operands.rs3;
+    this.#putFields(record, rd, rs1, rs2, rs3, length, near ? operands.imm >> 1 : operands.imm);
+  }
+
+  #putFields(
+    record: number,
+    rd: number,
+    rs1: number,
+    rs2: number,
+    rs3: number,
+    length: 2 | 4,
+    immediate: number,
+  ): void {
+    const { halves } = this, at = record * HALVES;
+    halves[at + FIELD.rd / 2] = rd;
+    halves[at + FIELD.rs1 / 2] = rs1;
+    halves[at + FIELD.rs2 / 2] = rs2;
+    halves[at + FIELD.rs3 / 2] = rs3 | (length === 4 ? IS_LONG : 0);
+    this.words[record * WORDS + FIELD.immediate / 4] = immediate;
+  }
+
+  /** Number of a record's operation. */
+  operation(record: number): number {
+    return this.halves[record * HALVES]!;
+  }
+  setOperation(record: number, operation: number): void {
+    this.halves[record * HALVES] = operation;
+  }
+
+  /** Counts that a record was gone to; gives how often it was. */
+  heat(record: number): number {
+    return ++this.halves[record * HALVES + FIELD.heat / 2]!;
+  }
+  /** Makes a record that has to become hot again. */
+  cool(record: number): void {
+    this.halves[record * HALVES + FIELD.heat / 2] = 0;
   }
 
   /** Length of a record's instruction in halfwords, which is the distance to the next record. */
   lengthAt(record: number): number {
-    return lengthOf(this.fields[record]!);
+    return (this.halves[record * HALVES + FIELD.rs3 / 2]! & IS_LONG) === 0 ? 1 : 2;
   }
 
   #floatOperands(instruction: Instruction): FloatOperands {
@@ -232,7 +256,11 @@ export class DecodeCache {
   /** Whether the instruction at a physical address was executed by the interpreter lately. */
   wasExecuted(physical: number): boolean {
     const page = this.#byPhysical.get(physical - physical % 4096);
-    return page !== undefined && this.operation[page.base + physical % 4096 / 2] !== UNDECODED;
+    return page !== undefined && this.operation(page.base + physical % 4096 / 2) !== UNDECODED;
+  }
+
+  #forget(from: number, to: number): void {
+    for (let record = from; record < to; record++) this.setOperation(record, UNDECODED);
   }
 
   /** Forgets the instruction at one physical address; gives its record, or -1 if it has none. */
@@ -240,7 +268,7 @@ export class DecodeCache {
     const page = this.#byPhysical.get(physical - physical % 4096);
     if (page === undefined) return -1;
     const record = page.base + physical % 4096 / 2;
-    this.operation[record] = UNDECODED;
+    this.setOperation(record, UNDECODED);
     return record;
   }
 
@@ -258,7 +286,7 @@ export class DecodeCache {
       if (page === undefined) continue;
       const record = page.base + (start - physical) / 2;
       // An instruction that begins just before the line may reach into it.
-      this.operation.fill(UNDECODED, Math.max(record - 1, page.base), record + (1 << LINE_SHIFT) / 2);
+      this.#forget(Math.max(record - 1, page.base), record + (1 << LINE_SHIFT) / 2);
     }
   }
 
@@ -270,13 +298,13 @@ export class DecodeCache {
       const changed = { ...page, memory: this.#memory.executable(page.physical) ?? page.memory };
       this.#pages[k] = changed;
       this.#byPhysical.set(page.checked ? page.physical + 1 : page.physical, changed);
-      this.operation.fill(UNDECODED, page.base, page.base + PAGE_RECORDS - 1);
+      this.#forget(page.base, page.base + PAGE_RECORDS - 1);
     });
   }
 
   /** Forgets everything. Lines stay marked until they are written. */
   flush(): void {
-    this.operation.fill(UNDECODED, 0, this.#used * PAGE_RECORDS);
+    this.words.fill(0, 0, this.#used * PAGE_RECORDS * WORDS);
     this.#byPhysical.clear();
     this.#pages.fill(undefined);
     this.#used = 0;

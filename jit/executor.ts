@@ -2,7 +2,6 @@
 
 import { Decoder, isCompressed } from "../isa/decode.ts";
 import { HIGH } from "../isa/pair.ts";
-import { INSTRUCTIONS } from "../isa/table.ts";
 import {
   COUNT_END,
   IN_REGION,
@@ -44,17 +43,16 @@ import {
 } from "./decode_cache.ts";
 import {
   handlerText,
-  inlineOperations,
+  INLINE_OPERATIONS,
   type InterpreterOptions,
-  loopText,
   OPERATION_FORMS,
   operationNumbers,
 } from "./interpreter.ts";
 import * as library from "./library.ts";
-import { train } from "./training.ts";
 import * as pureLibrary from "./pure_library.ts";
 import { JavaScriptTranslator } from "./javascript_translator.ts";
 import { WasmImports } from "./wasm_imports.ts";
+import { type InterpreterLayout, makeLoop } from "./wasm_interpreter.ts";
 import { makeWasmTables, type WasmParts, type WasmTables, WasmTranslator } from "./wasm_translator.ts";
 
 /** Entries of the table from virtual page to records. */
@@ -80,13 +78,16 @@ export const HALT: Error = new Error("halted before an instruction");
 
 type Handler = (record: number) => number;
 
+/** First number after those of the loop's operations. */
+const LOOP_END = FIRST_OPERATION + INLINE_OPERATIONS;
+
 /** Executes the instructions of one hart. */
 export class Executor implements HookedExecutor {
   readonly hart: Hart;
   readonly cache: DecodeCache;
   readonly decoder: Decoder;
   #state: Int32Array;
-  #interpret: (record: number) => number;
+  readonly #loop: Handler | null;
   #handlers: Handler[] = [];
   // Virtual page (bit 0 says that the entry is valid, the next two at which privilege level) to first record.
   #pageLow = new Int32Array(PAGE_TABLE);
@@ -101,8 +102,6 @@ export class Executor implements HookedExecutor {
   #space: CodeSpace | null = null;
   #options: InterpreterOptions;
   #unit: LoadStoreUnit;
-  /** How often each record was jumped to. */
-  #heat: Uint16Array;
   #callDepth = 0;
   readonly #breakpoints: Breakpoints;
   /** Compiled code was left before an access that the interpreter must make. */
@@ -138,16 +137,12 @@ export class Executor implements HookedExecutor {
     this.cache = new DecodeCache(
       this.decoder,
       hart.memory,
-      (decoded) => operationNumbers(decoded.instruction),
+      operationNumbers,
       this.#isTranslated ? TRANSLATED_PAGES : BARE_PAGES,
       this.#isTranslated ? WATCH.decodedVirtual : WATCH.decoded,
     );
     this.cache.breakpoints = this.#breakpoints[memory];
-    this.#heat = new Uint16Array(options === null ? 1 : this.cache.operation.length);
-    this.cache.onFlush = () => {
-      this.#heat.fill(0);
-      this.forgetPages();
-    };
+    this.cache.onFlush = () => this.forgetPages();
     if (this.#isTranslated) hart.onFetchChange = (low, high) => this.#fetchChanged(low, high);
     const { ram } = hart.memory, unit = this.#unit = new LoadStoreUnit(hart);
     this.history = bare?.history ?? (keepsHistory ? new History(ram) : null);
@@ -174,10 +169,8 @@ export class Executor implements HookedExecutor {
       multiplyAdd,
       CSRS: hart.csrs,
       STATE: this.#state,
-      OPERATION: this.cache.operation,
-      FIELDS: this.cache.fields,
-      RS3: this.cache.rs3,
-      IMM: this.cache.immediate,
+      WORDS: this.cache.words,
+      HALVES: this.cache.halves,
       U8: ram.u8,
       I8: ram.i8,
       U16: ram.u16,
@@ -188,10 +181,9 @@ export class Executor implements HookedExecutor {
       LOADS: hart.translation.buffers.loads,
       STORES: hart.translation.buffers.stores,
       ACCESS: hart.access,
-      HANDLERS: this.#handlers,
       ...(this.history !== null && { HISTORY: this.history.words }),
       enter: (low: number, high: number) => this.enter(low, high),
-      HEAT: this.#heat,
+      heat: (record: number) => this.cache.heat(record),
       becameHot: (record: number) => this.#becameHot(record),
       slowLoad: this.#slowLoad,
       slowStore: this.#slowStore,
@@ -215,21 +207,61 @@ export class Executor implements HookedExecutor {
     this.#handlers[BREAKPOINT] = (record) => this.#breakpoint(record);
     this.#handlers[SELF_JUMP] = (record) => this.#selfJump(record);
     this.#handlers[ILLEGAL] = () => raise(CAUSE.illegalInstruction, 0, 0);
-    const here = INSTRUCTIONS.filter((entry) => entry.xlen === undefined || entry.xlen === hart.xlen);
-    this.#interpret = this.#compile(loopText(here, this.#options)) as Handler;
-    const noted = this.history?.words.slice();
-    train({
-      hart,
-      unit,
-      cache: this.cache,
-      operations: inlineOperations(hart.xlen),
-      interpret: this.#interpret,
-      enter: (low, high) => this.enter(low, high),
-      handlers: this.#handlers,
-      heat: this.#heat,
-      threshold: this.#options.threshold,
-    });
-    if (noted !== undefined) this.history!.words.set(noted);
+    this.#loop = this.#makeLoop();
+  }
+
+  /** The interpreter's loop; null where not all that it needs lies in the memory that WebAssembly sees. */
+  #makeLoop(): Handler | null {
+    const { hart } = this, { ram } = hart.memory, { loads, stores } = hart.translation.buffers;
+    const at = (array: ArrayBufferView) => ram.offsetOf(array) ?? NaN, state = at(this.#state);
+    const layout: InterpreterLayout = {
+      x: at(hart.x),
+      remaining: state + 4 * REMAINING,
+      pageOffset: state + 4 * PAGE_OFFSET,
+      pcHigh: state + 4 * PC_HIGH,
+      access: at(hart.access),
+      loads: at(loads),
+      stores: at(stores),
+      lines: at(ram.lines),
+      ram: at(ram.u8),
+      records: at(this.cache.words),
+      end: state + 4 * COUNT_END,
+      history: this.history === null ? undefined : at(this.history.words),
+      pages: ram.pages,
+    };
+    return Object.values(layout).some(Number.isNaN) ? null : makeLoop(this.#options, layout, ram.memory!);
+  }
+
+  /**
+   * Executes from a record until the slice ends: gives the next record, or -1 if the hart's pc says where to go on. What the
+   * loop does not do itself, the operations' functions do.
+   */
+  #interpret(record: number): number {
+    const state = this.#state, handlers = this.#handlers, loop = this.#loop, { cache, history } = this;
+    for (;;) {
+      if (loop !== null) {
+        record = loop(record);
+        if (record < 0) {
+          record = ~record;
+          this.#becameHot(record);
+          if (state[REMAINING]! > 0) continue;
+        }
+        if (state[REMAINING]! <= 0) return record;
+      }
+      let operation = cache.operation(record);
+      do {
+        if (history !== null && loop === null) {
+          const low = state[PAGE_OFFSET]! + 2 * record | 0;
+          history.note(low, state[PC_HIGH]!, state[COUNT_END]! - state[REMAINING]! | 0);
+        }
+        state[RECORD] = record;
+        record = handlers[operation]!(record);
+        state[REMAINING]!--;
+        if (record < 0 || state[REMAINING]! <= 0) return record;
+        operation = cache.operation(record);
+        // The loop notes each instruction.
+      } while (history === null && (operation < FIRST_OPERATION || operation >= LOOP_END));
+    }
   }
 
   /** Makes a function of generated text, with the environment and the cells it calls as constants in its scope. */
@@ -368,7 +400,7 @@ export class Executor implements HookedExecutor {
     state[RECORD] = scratch;
     let next: number;
     try {
-      next = this.#handlers[this.cache.operation[scratch]!]!(scratch);
+      next = this.#handlers[this.cache.operation(scratch)]!(scratch);
     } catch (e) {
       state[PAGE_OFFSET] = offset;
       state[RECORD] = current;
@@ -494,7 +526,9 @@ export class Executor implements HookedExecutor {
 
   /** Lets what follows an instruction after which compiled code is always left be compiled, too. */
   #heats(next: number): void {
-    if (next < 0 || this.cache.operation[next] === COMPILED || ++this.#heat[next]! !== this.#options.threshold) return;
+    if (next < 0 || this.cache.operation(next) === COMPILED || this.cache.heat(next) !== this.#options.threshold) {
+      return;
+    }
     const state = this.#state;
     this.#spaceAt(state[PC_HIGH]!)?.cache.compile((state[PAGE_OFFSET]! + 2 * next) | 0, "exit");
   }
@@ -613,6 +647,7 @@ export class Executor implements HookedExecutor {
       end: state + 4 * COUNT_END,
       history,
       lookUp: lookUpAt,
+      pages: ram.pages,
     };
     return new WasmTranslator({
       options: { ...options, layout, counts: () => ram.offsetOf(this.#hooks!.counts) },
@@ -634,11 +669,10 @@ export class Executor implements HookedExecutor {
     else compiled.set(physical, regions);
     const record = this.cache.forget(physical);
     // What was dropped has to become hot again.
-    if (record >= 0) this.#heat[record] = 0;
+    if (record >= 0) this.cache.cool(record);
   }
 
   #becameHot(record: number): void {
-    if (this.#unit.rehearsing) return;
     const state = this.#state;
     this.#spaceAt(state[PC_HIGH]!)?.cache.compile((state[PAGE_OFFSET]! + 2 * record) | 0, "hot");
   }
@@ -716,7 +750,7 @@ export class Executor implements HookedExecutor {
       state[REMAINING]!--;
       return this.#executeWord(after, this.#fetch(after));
     }
-    if (after >= 0 && this.cache.operation[after] !== COMPILED && ++this.#heat[after]! === this.#options.threshold) {
+    if (after >= 0 && this.cache.operation(after) !== COMPILED && this.cache.heat(after) === this.#options.threshold) {
       code.compile(pc, "exit");
     }
     return after;
@@ -929,7 +963,7 @@ export class Executor implements HookedExecutor {
   #leaveAt(record: number): void {
     const low = (this.#state[PAGE_OFFSET]! + 2 * record) | 0, high = this.#state[PC_HIGH]!;
     // The end of a page may be a multiple of 4 GiB.
-    this.hart.setPc(low, low === 0 && this.cache.operation[record] === PAGE_END ? high + 1 | 0 : high);
+    this.hart.setPc(low, low === 0 && this.cache.operation(record) === PAGE_END ? high + 1 | 0 : high);
   }
 
   /** mtval of an illegal instruction: its bits. */

@@ -1,7 +1,7 @@
 // Which instructions a hart has executed last, for reports: a ring that generated code writes where it was asked to
 // (`-accel …,history=on`). The interpreter notes each instruction, compiled code the start of each block.
 
-import { COUNT_END, PAGE_OFFSET, PC_HIGH } from "../hart/counter.ts";
+import { COUNT_END } from "../hart/counter.ts";
 import type { Ram } from "../hart/memory.ts";
 
 /** Entries of the ring; a power of two. */
@@ -10,11 +10,6 @@ const ENTRIES = 64;
 const WORDS = 4;
 /** The word after the ring: where the last entry begins. */
 const AT = ENTRIES * WORDS, MASK = AT - WORDS;
-
-/** Where the interpreter is: the text of its loop in front of an instruction. `o` and `n` are its variables. */
-export const INTERPRETER_NOTE: string =
-  `o = HISTORY[${AT}] = HISTORY[${AT}] + ${WORDS} & ${MASK}; HISTORY[o] = STATE[${PAGE_OFFSET}] + (ip << 1) | 0; ` +
-  `HISTORY[o + 1] = STATE[${PC_HIGH}]; HISTORY[o + 2] = STATE[${COUNT_END}] - n | 0; HISTORY[o + 3] = 1;`;
 
 /** The text at the start of a block of so many instructions; `e` and `n` are variables of a region, whose `n` is that before it. */
 export function blockNote(pc: number, high: number, length: number): string {
@@ -39,6 +34,12 @@ export class History {
 
   constructor(ram: Ram) {
     this.words = ram.words(AT + 4);
+  }
+
+  /** Notes an instruction, before which so many were executed. */
+  note(low: number, high: number, count: number): void {
+    const { words } = this, at = words[AT] = words[AT]! + WORDS & MASK;
+    words[at] = low, words[at + 1] = high, words[at + 2] = count, words[at + 3] = 1;
   }
 
   /** Forgets everything. */

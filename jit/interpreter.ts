@@ -1,27 +1,24 @@
-// The interpreter, generated from the instruction table by the emitter: a loop over decoded records with a `switch` of the
-// operations that are frequent, and a function for each of the others.
+// The interpreter in parts: which operations there are, and a JavaScript function for each, generated from the instruction table by the
+// emitter when it is first needed. `wasm_interpreter.ts` is the loop that does the frequent ones itself.
 
+import type { Decoded } from "../isa/decode.ts";
 import { type Extension, floatRegisters, hasFloatsInX } from "../isa/extensions.ts";
 import { Builder, FIELD_AFTER, FIELD_IMM, FIELD_RD, FIELD_RS1, FIELD_RS2, FIELD_RS3, FIELDS } from "../isa/ir.ts";
 import type { Branch, Call, JumpTo, Leave, Load, SetX, Statement, Store, Value } from "../isa/ir.ts";
 import { type Instruction, INSTRUCTIONS } from "../isa/table.ts";
-import { PAGE_OFFSET, PC_HIGH, RECORD, REMAINING } from "../hart/counter.ts";
-import { FIELDS as PACKED, FIRST_OPERATION, type OperationNumbers } from "./decode_cache.ts";
+import { PAGE_OFFSET, PC_HIGH } from "../hart/counter.ts";
+import { FIELD, FIRST_OPERATION, IS_LONG, type OperationNumbers, RECORD_BYTES } from "./decode_cache.ts";
 import { add, call, type Expression, primary, SHIFT, ZERO } from "./expression.ts";
 import { Emitter, type Pair, sizeOf } from "./emitter.ts";
 import { FLOAT_VARIABLES, floatPath, type FloatPlaces, IS_DIRTY, IS_ENABLED, readyInMode } from "./float_paths.ts";
 import { hartCall, MemoryAccess } from "./memory_access.ts";
-import { INTERPRETER_NOTE } from "./history.ts";
 import { TranslatedAccess } from "./translated_access.ts";
 
-/**
- * Instructions that the loop handles itself. The rest are called; a call costs about as much as the instruction. The loop
- * must stay below V8's limit for optimisation (a test measures it).
- */
+/** Instructions that the loop does itself. The rest are called, which costs several times as much as the instruction. */
 const INLINE = new Set(
   ("lui auipc jal jalr beq bne blt bge bltu bgeu lb lh lw ld lbu lhu lwu sb sh sw sd addi slti sltiu xori ori andi " +
-    "slli srli srai add sub sll slt sltu xor srl sra or and mul addiw slliw srliw sraiw addw subw sllw srlw sraw mulw " +
-    "sh1add sh2add sh3add")
+    "slli srli srai add sub sll slt sltu xor srl sra or and mul mulh mulhu mulhsu div divu rem remu addiw slliw srliw sraiw addw subw " +
+    "sllw srlw sraw mulw divw divuw remw remuw sh1add sh2add sh3add add.uw")
     .split(" "),
 );
 
@@ -30,44 +27,52 @@ export interface OperationForm {
   readonly instruction: Instruction;
   /** For direct branches and jumps: the target is in the same page. */
   readonly near: boolean;
+  /** The loop does it. */
+  readonly inline: boolean;
+  /** Halfwords, where the loop does it: a constant there. */
+  readonly length: 1 | 2;
 }
 
 const isDirect = ({ format }: Instruction) => format === "branch" || format === "jump";
 
-/**
- * The forms by operation number less `FIRST_OPERATION`. Those of the loop come first and without gaps: V8 makes a jump table
- * only of a dense `switch`, and anything else costs half the speed.
- */
+/** Names of the instructions that compressed ones expand to. */
+const SHORT: ReadonlySet<string> = new Set(
+  INSTRUCTIONS.flatMap(({ expand }) => {
+    if (expand === undefined) return [];
+    const operands = { rd: 8, rs1: 8, rs2: 8, rs3: 0, imm: 4 };
+    return ([32, 64] as const).map((xlen) => expand(operands, xlen).name);
+  }),
+);
+
+/** The forms by operation number less `FIRST_OPERATION`. Those of the loop come first and without gaps, for its jump table. */
 export const OPERATION_FORMS: readonly OperationForm[] = [
   ...INSTRUCTIONS.filter(({ name }) => INLINE.has(name)).sort((a, b) => Number(a.xlen === 64) - Number(b.xlen === 64))
-    .map((instruction) => ({ instruction, near: isDirect(instruction) })),
+    .flatMap((instruction) => {
+      const form = { instruction, near: isDirect(instruction), inline: true };
+      return SHORT.has(instruction.name)
+        ? [{ ...form, length: 2 }, { ...form, length: 1 }] as const
+        : [{ ...form, length: 2 }] as const;
+    }),
   ...INSTRUCTIONS.filter((instruction) => !INLINE.has(instruction.name) || isDirect(instruction)).map((
     instruction,
-  ) => ({
-    instruction,
-    near: false,
-  })),
+  ) => ({ instruction, near: false, inline: false, length: 2 } as const)),
 ];
 
-const numbers: { general: number; near: number }[] = INSTRUCTIONS.map(() => ({ general: 0, near: 0 }));
-OPERATION_FORMS.forEach(({ instruction, near }, k) => {
-  const entry = numbers[instruction.id]!;
-  if (near || !isDirect(instruction)) entry.near = FIRST_OPERATION + k;
-  if (!near) entry.general = FIRST_OPERATION + k;
+/** So many operations, from the first one, are the loop's. */
+export const INLINE_OPERATIONS: number = OPERATION_FORMS.filter(({ inline }) => inline).length;
+
+const numbers: { general: number; near: number }[][] = INSTRUCTIONS.map(() => []);
+OPERATION_FORMS.forEach(({ instruction, near, inline, length }, k) => {
+  const operation = FIRST_OPERATION + k;
+  for (const at of inline ? [length] : [1, 2]) {
+    const entry = numbers[instruction.id]![at] ??= { general: operation, near: operation };
+    if (!near) entry.general = operation;
+  }
 });
 
 /** The operation numbers of an instruction. */
-export function operationNumbers(instruction: Instruction): OperationNumbers {
-  return numbers[instruction.id]!;
-}
-
-/** An operation of the loop. */
-export type InlineOperation = OperationNumbers;
-
-/** The operations that the loop handles itself. */
-export function inlineOperations(xlen: 32 | 64): InlineOperation[] {
-  return INSTRUCTIONS.filter(({ name, xlen: only }) => INLINE.has(name) && (only === undefined || only === xlen))
-    .map(operationNumbers);
+export function operationNumbers({ instruction, length }: Pick<Decoded, "instruction" | "length">): OperationNumbers {
+  return numbers[instruction.id]![length / 2]!;
 }
 
 /** What the generated code depends on. */
@@ -87,20 +92,16 @@ export interface InterpreterOptions {
 
 const S = (index: number) => `STATE[${index}]`;
 
-/** Registers of the record whose word is `o`. */
-const RD = `(o & ${PACKED.mask})`, RS1 = `(o >>> ${PACKED.rs1})`, RS2 = `(o >> ${PACKED.rs2} & ${PACKED.mask})`;
-const RS3 = "RS3[ip]";
-const IS_LONG = `(o & ${PACKED.long}) !== 0`;
+/** A field of the record whose halfwords begin at `o`: of registers, the offset in bytes. */
+const half = (field: keyof typeof FIELD) => `HALVES[o + ${FIELD[field] / 2}]`;
+/** Words of the register file. */
+const RD = `(${half("rd")} >> 2)`, RS1 = `(${half("rs1")} >> 2)`, RS2 = `(${half("rs2")} >> 2)`;
+const RS3 = `((${half("rs3")} & ${IS_LONG - 1}) >> 2)`;
+const IMMEDIATE = `WORDS[(o >> 1) + ${FIELD.immediate / 4}]`;
+const LENGTH = `((${half("rs3")} >> 15) + 1)`;
 
-/**
- * Where execution goes on after an instruction of a record. A branch rather than a sum with the length: the processor
- * predicts it, where it would have to wait for the record's word.
- */
-const GO_ON = `if (${IS_LONG}) { ip = ip + 2 | 0; continue; }\nip = ip + 1 | 0; continue;`;
-
-/** Emits an instruction as a case of the loop, or as a function of its own. */
+/** Emits an instruction as a function of its own. */
 class HandlerEmitter extends Emitter {
-  #inline: boolean;
   #near: boolean;
   #memory: MemoryAccess;
   #aligned4: boolean;
@@ -108,13 +109,10 @@ class HandlerEmitter extends Emitter {
   /** Counts a jump. */
   #count: string;
 
-  constructor(options: InterpreterOptions, inline: boolean, near: boolean) {
+  constructor(options: InterpreterOptions, near: boolean) {
     super(options.xlen);
-    this.#inline = inline;
     this.#near = near;
-    this.#count = options.threshold === 0
-      ? ""
-      : `if ((HEAT[ip] = HEAT[ip] + 1 | 0) === ${options.threshold}) becameHot(ip); `;
+    this.#count = options.threshold === 0 ? "" : `if (heat(ip) === ${options.threshold}) becameHot(ip); `;
     this.#aligned4 = !options.extensions.has("Zca");
     const { ramBase, ramSize, xlen } = options;
     this.#memory = options.memory === "bare"
@@ -123,12 +121,11 @@ class HandlerEmitter extends Emitter {
   }
 
   /**
-   * A jump that traps, as its target is misaligned, or is left to its function must not write its link: where that may be, the
-   * link comes later.
+   * A jump that traps, as its target is misaligned, must not write its link: where that may be, the link comes later.
    */
   override emit(all: readonly Statement[]): void {
     const last = all.at(-1)?.kind;
-    const later = last === "jump" ? this.#aligned4 : last === "jumpTo" && (this.#aligned4 || this.#inline);
+    const later = this.#aligned4 && (last === "jump" || last === "jumpTo");
     this.#links = later ? all.filter(({ kind }) => kind === "setX") : [];
     super.emit(all.filter((s) => !this.#links.includes(s)));
   }
@@ -190,7 +187,7 @@ class HandlerEmitter extends Emitter {
    * which has no room for it.
    */
   emitFloat(name: string, statements: readonly Statement[]): boolean {
-    const words = { rd: RD, rs1: RS1, rs2: RS2, rs3: RS3 }, mode = "IMM[ip]";
+    const words = { rd: RD, rs1: RS1, rs2: RS2, rs3: RS3 }, mode = IMMEDIATE;
     const places: FloatPlaces = {
       double: (place) => `FD[${words[place]} >> 1]`,
       single: (place) => `FS[${words[place]}]`,
@@ -218,7 +215,7 @@ class HandlerEmitter extends Emitter {
     return true;
   }
   protected field(value: Value): Expression {
-    if (value.low === FIELD_IMM) return primary("IMM[ip]");
+    if (value.low === FIELD_IMM) return primary(IMMEDIATE);
     const field = this.#field(value.low), scale = this.xlen === 64 ? 1 : 0;
     if (value.name === "nonZero") {
       const none = value.low === FIELD_RD ? `${32 << scale}` : "0";
@@ -234,18 +231,10 @@ class HandlerEmitter extends Emitter {
     const pc = this.#pcLow();
     const high = primary(S(PC_HIGH));
     if (which === "pc") return { low: pc, high, signExtended: false, zeroExtended: false };
-    const low = this.temp(add(pc, primary(`(${IS_LONG} ? 4 : 2)`)));
+    const low = this.temp(add(pc, primary(`2 * ${LENGTH}`)));
     // Only the last instruction before a multiple of 4 GiB carries.
     const carried = this.xlen === 64 ? primary(`(${low.text} === 0 ? ${high.text} + 1 | 0 : ${high.text})`) : high;
     return { low, high: carried, signExtended: false, zeroExtended: false };
-  }
-
-  /** Leaves an instruction of the loop to its function. */
-  #slow(lines: readonly string[]): void {
-    if (this.#inline) return this.line(`} else break;`);
-    this.line(`} else {`);
-    for (const line of lines) this.line(line);
-    this.line(`}`);
   }
 
   protected load(s: Load): void {
@@ -253,7 +242,9 @@ class HandlerEmitter extends Emitter {
     const result = s.memory === "i64" ? [this.fresh(), this.fresh()] as const : [this.fresh()] as const;
     this.line(`if (${this.#memory.test(address, sizeOf(s.memory), s.access === "amo")}) {`);
     for (const line of this.#memory.fastLoad(address, s.memory, result)) this.line(line);
-    this.#slow(this.#memory.slowLoad(address, s, result));
+    this.line(`} else {`);
+    for (const line of this.#memory.slowLoad(address, s, result)) this.line(line);
+    this.line(`}`);
     if (s.memory === "i64") {
       this.define(s.temp, { low: result[0], high: result[1]!, signExtended: false, zeroExtended: false });
     } else this.define(s.temp, result[0]);
@@ -266,7 +257,9 @@ class HandlerEmitter extends Emitter {
     const high = wide === null ? null : this.named(wide.high);
     this.line(`if (${this.#memory.test(address, sizeOf(s.memory), true)} && ${this.#memory.unwatched(address)}) {`);
     for (const line of this.#memory.fastStore(address, s.memory, low, high)) this.line(line);
-    this.#slow([this.#memory.slowStore(address, s, low, high)]);
+    this.line(`} else {`);
+    this.line(this.#memory.slowStore(address, s, low, high));
+    this.line(`}`);
   }
 
   protected call(s: Call): void {
@@ -280,39 +273,28 @@ class HandlerEmitter extends Emitter {
   }
 
   /**
-   * Goes to an address in any page; in the loop only to one in this page, and all others are left to the function. Jumps to a
-   * register are not counted: what a return leads to is the middle of a function, and compiled together with its loops and its
-   * entry, which are.
+   * Goes to an address in any page. Jumps to a register are not counted: what a return leads to is the middle of a function, and compiled
+   * together with its loops and its entry, which are.
    */
   #go(low: Expression, high: Expression): void {
-    if (!this.#inline) {
-      const misaligned = this.#aligned4 ? `if (${low.text} & 2) hart.misalignedFetch(${low.text}, ${high.text});` : "";
-      this.line(misaligned);
-      this.#link();
-      this.line(`return enter(${low.text}, ${high.text}) | 0;`);
-      return;
-    }
-    const otherHigh = this.xlen === 64 ? ` || ${high.text} !== ${S(PC_HIGH)}` : "";
-    const misaligned = this.#aligned4 ? ` || (${low.text} & 2) !== 0` : "";
-    this.line(`if (((${low.text} ^ ${this.#pcLow().text}) & -4096) !== 0${otherHigh}${misaligned}) break;`);
-    const next = this.temp(primary(`(${low.text} - ${S(PAGE_OFFSET)} >> 1)`));
+    if (this.#aligned4) this.line(`if (${low.text} & 2) hart.misalignedFetch(${low.text}, ${high.text});`);
     this.#link();
-    this.line(`ip = ${next.text}; continue;`);
+    this.line(`return enter(${low.text}, ${high.text}) | 0;`);
   }
 
   #goRelative(): void {
     if (this.#near) {
       this.#link();
-      this.line(this.#inline ? `ip = ip + IMM[ip] | 0; ${this.#count}continue;` : `return ip + IMM[ip] | 0;`);
+      this.line(`ip = ip + ${IMMEDIATE} | 0; ${this.#count}return ip;`);
       return;
     }
     const pc = this.address("pc"), low = this.named(pc.low);
-    const imm = primary("IMM[ip]");
+    const imm = primary(IMMEDIATE);
     const target = this.temp(add(low, imm));
     // The carry into the high half of pc, from the signs of the operands and the result.
     const high = this.xlen === 64
       ? this.temp(primary(
-        `(${pc.high.text} + (IMM[ip] >> 31) + ((${low.text} >>> 0) + (IMM[ip] >>> 0) > 4294967295 ? 1 : 0) | 0)`,
+        `(${pc.high.text} + (${IMMEDIATE} >> 31) + ((${low.text} >>> 0) + (${IMMEDIATE} >>> 0) > 4294967295 ? 1 : 0) | 0)`,
       ))
       : ZERO;
     this.#go(target, high);
@@ -342,7 +324,7 @@ class HandlerEmitter extends Emitter {
 }
 
 /** The statements of an instruction whose operands are fields, with the changes of order that make `jal` simple. */
-function statements(instruction: Instruction, { xlen, extensions }: InterpreterOptions): readonly Statement[] {
+export function statements(instruction: Instruction, { xlen, extensions }: InterpreterOptions): readonly Statement[] {
   const b = new Builder(xlen, true, floatRegisters(extensions));
   instruction.semantics!(b, FIELDS);
   return b.statements;
@@ -356,47 +338,12 @@ function declare(count: number): string {
 
 /** Text of a function that executes the instruction of a record and returns the next record. */
 export function handlerText(instruction: Instruction, near: boolean, options: InterpreterOptions): string {
-  const emitter = new HandlerEmitter(options, false, near), meaning = statements(instruction, options);
+  const emitter = new HandlerEmitter(options, near), meaning = statements(instruction, options);
   const isFloat = !hasFloatsInX(options.extensions) && emitter.emitFloat(instruction.name, meaning);
   if (!isFloat) emitter.emit(meaning);
   const name = instruction.name.replaceAll(".", "_");
   const variables = isFloat ? `let ${FLOAT_VARIABLES.map((v) => `${v} = 0`).join(", ")};` : "";
-  return `function ${name}(ip) { const o = FIELDS[ip]; ${declare(emitter.maxTemps)} ${variables}\n${
+  return `function ${name}(ip) { const o = ${RECORD_BYTES / 2} * ip; ${declare(emitter.maxTemps)} ${variables}\n${
     emitter.lines.join("\n")
-  }\nreturn ip + (${IS_LONG} ? 2 : 1) | 0; }`;
-}
-
-/** Text of the interpreter's loop. */
-export function loopText(instructions: readonly Instruction[], options: InterpreterOptions): string {
-  const cases: string[] = [];
-  let temps = 0;
-  for (const instruction of instructions) {
-    if (!INLINE.has(instruction.name) || instruction.semantics === undefined) continue;
-    const { general, near } = operationNumbers(instruction);
-    const emitter = new HandlerEmitter(options, true, near !== general);
-    emitter.emit(statements(instruction, options));
-    temps = Math.max(temps, emitter.maxTemps);
-    const ends = emitter.lines.at(-1)?.endsWith("continue;");
-    cases.push(`case ${near}: // ${instruction.name}\n${emitter.lines.join("\n")}\n${ends ? "" : GO_ON}`);
-  }
-  // The parameter is a tagged value: without the "| 0", so would be every record number in the loop. A `break` out of the
-  // `switch` leads to the function of the operation: one call in the loop instead of one in each slow path, which would keep
-  // V8 from holding much in registers.
-  return `function interpret(ip) {
-    ip = ip | 0;
-    let n = ${S(REMAINING)}, o = 0;
-    ${declare(temps)}
-    do {${options.history ? `\n      ${INTERPRETER_NOTE}` : ""}
-      o = FIELDS[ip];
-      switch (OPERATION[ip]) {
-      ${cases.join("\n")}
-      }
-      ${S(REMAINING)} = n; ${S(RECORD)} = ip;
-      ip = HANDLERS[OPERATION[ip]](ip) | 0;
-      n = ${S(REMAINING)};
-      if (ip < 0) { n = n - 1 | 0; break; }
-    } while ((n = n - 1 | 0) > 0);
-    ${S(REMAINING)} = n;
-    return ip | 0;
-  }`;
+  }\nreturn ip + ${LENGTH} | 0; }`;
 }

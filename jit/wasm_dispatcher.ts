@@ -7,7 +7,7 @@ import { WasmFunction } from "./wasm_assembler.ts";
  * Its module. It begins at the address in the first word for results, counts the regions that it calls in the third one, and
  * ends at an address that the table does not lead from, or when a region has done nothing.
  */
-export function dispatcher({ result, remaining, lookUp, ready }: WasmLayout): Uint8Array<ArrayBuffer> {
+export function dispatcher({ result, remaining, lookUp, ready, pages }: WasmLayout): Uint8Array<ArrayBuffer> {
   const f = new WasmFunction(false),
     [pc, entry, before, next] = ["pc", "entry", "before", "next"].map((name) => f.local("i32", name)) as [
       number,
@@ -32,5 +32,5 @@ export function dispatcher({ result, remaining, lookUp, ready }: WasmLayout): Ui
   f.end();
   f.end();
   f.get(pc);
-  return f.module();
+  return f.module(pages);
 }

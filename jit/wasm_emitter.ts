@@ -7,16 +7,16 @@
 
 import type { Call, JumpTo, Load, Statement, Store, Value } from "../isa/ir.ts";
 import { LINE_SHIFT } from "../hart/memory.ts";
-import { TLB_LEVEL_WORDS, TLB_WORDS } from "../hart/tlb.ts";
 import { sizeOf } from "./emitter.ts";
 import { accessCode, callOwner, WORD_ARGUMENTS } from "./memory_access.ts";
 import type { HookSite } from "./code_hooks.ts";
-import { HISTORY_LAYOUT } from "./history.ts";
 import type { Block, Region, RegionInstruction, RegisterSet } from "./region.ts";
 import { ELSEWHERE } from "./region_emitter.ts";
+import { LOADS, pushWatched, STORES, testAccess } from "./wasm_access.ts";
 import { type Label, type MemoryInstruction, WasmFunction, type WasmType } from "./wasm_assembler.ts";
 import { type SharedAccess, type SharedCheck, sharedChecks } from "./passes/shared_checks.ts";
 import { signExtensions } from "./passes/sign_extensions.ts";
+import { note } from "./wasm_history.ts";
 import { WasmValues } from "./wasm_values.ts";
 
 /** Where things are in the memory that WebAssembly sees: offsets in bytes. */
@@ -41,6 +41,8 @@ export interface WasmLayout {
   readonly history: number | undefined;
   /** Addresses and numbers of the cells that jumps to registers found last: pairs of words. */
   readonly lookUp: number;
+  /** Size of the memory, in its pages. */
+  readonly pages: number;
 }
 
 /** What the code of a region depends on beside the region. */
@@ -75,23 +77,6 @@ export const LOOK_UP_ENTRIES = 4096;
 
 /** Registers that hold return addresses (unprivileged manual, "Jump and Link": return-address stack hints). */
 const LINKS: ReadonlySet<number> = new Set([1, 5]);
-
-const LOADS: Readonly<Record<string, MemoryInstruction>> = {
-  i8: "i32.load8_s",
-  u8: "i32.load8_u",
-  i16: "i32.load16_s",
-  u16: "i32.load16_u",
-  i32: "i32.load",
-  i64: "i64.load",
-};
-const STORES: Readonly<Record<number, MemoryInstruction>> = {
-  1: "i32.store8",
-  2: "i32.store16",
-  4: "i32.store",
-  8: "i64.store",
-};
-/** Bytes of an entry of the look-aside buffers, and what takes an address to it. */
-const ENTRY_SHIFT = 12 - Math.log2(4 * TLB_WORDS), ENTRY_MASK = 4 * (TLB_LEVEL_WORDS - TLB_WORDS);
 
 const hex = (pc: number) => (pc >>> 0).toString(16);
 
@@ -184,7 +169,12 @@ export class WasmEmitter {
       },
       address: (which) => {
         const { pc, length } = this.#instruction;
-        return [which === "pc" ? pc : pc + length | 0, region.high];
+        const low = which === "pc" ? pc : pc + length | 0;
+        if (options.xlen === 64) f.i64(low, region.high);
+        else f.i32(low);
+      },
+      field: () => {
+        throw new Error("all operands of a region are known");
       },
       highHalf: () => this.#load("i32.load", options.layout.result + 4),
     });
@@ -205,7 +195,11 @@ export class WasmEmitter {
     f.end();
     this.#narrow = this.#lowOnly = 0;
     this.#sharedExit();
-    return { module: f.module(), imports: f.imports, text: f.lines === null ? "" : this.#text(f.lines) };
+    return {
+      module: f.module(this.#options.layout.pages),
+      imports: f.imports,
+      text: f.lines === null ? "" : this.#text(f.lines),
+    };
   }
 
   #text(lines: readonly string[]): string {
@@ -340,48 +334,9 @@ export class WasmEmitter {
 
   /** Opens blocks `done` and `slow`; the offset in RAM is in the local variable that it gives, on the fast way. */
   #access(address: Value, size: number, stores: boolean, align: boolean): { at: number; full: number; done: Label } {
-    const f = this.#f, { memory, layout, ramBase, ramSize } = this.#options, wide = this.#word === "i64";
-    const full = this.#values.temp(this.#word), at = this.#values.temp("i32");
-    this.#values.push(address), f.set(full);
-    const done = f.block("done"), slow = f.block("slow");
-    const low = () => (f.get(full), wide && f.op("i32.wrap_i64"));
-    if (memory === "bare") {
-      f.get(full);
-      if (wide) f.i64(-ramBase | 0, -1), f.op("i64.add"), f.tee(full);
-      else f.i32(-ramBase | 0), f.op("i32.add"), f.tee(full);
-      // Any alignment will do.
-      const limit = ramSize - size + 1;
-      if (wide) f.i64(limit, 0), f.op("i64.ge_u");
-      else f.i32(limit), f.op("i32.ge_u");
-      f.brIf(slow, "unlikely");
-      low(), f.set(at);
-    } else {
-      // An access that begins in the page of the entry and ends in it, at whatever alignment; an AMO's must be aligned.
-      const buffer = stores ? layout.stores : layout.loads, compared = align ? ~(4095 & ~(size - 1)) : -4096;
-      low(), f.i32(ENTRY_SHIFT), f.op("i32.shr_u"), f.i32(ENTRY_MASK), f.op("i32.and"), f.tee(at);
-      f.memory(wide ? "i64.load" : "i32.load", buffer);
-      f.get(full);
-      if (size > 1 && !align) wide ? (f.i64(size - 1, 0), f.op("i64.add")) : (f.i32(size - 1), f.op("i32.add"));
-      if (wide) f.i64(compared, -1), f.op("i64.and"), f.op("i64.ne");
-      else f.i32(compared), f.op("i32.and"), f.op("i32.ne");
-      f.brIf(slow, "unlikely");
-      f.get(at), f.memory("i32.load", buffer + 8), low(), f.op("i32.add"), f.set(at);
-    }
-    if (stores) {
-      this.#checkLines(at, size, align);
-      f.brIf(slow, "unlikely");
-    }
+    const f = this.#f, done = f.block("done"), slow = f.block("slow");
+    const { at, full } = testAccess(f, this.#values, this.#options, { address, size, stores, align }, slow);
     return { at, full, done };
-  }
-
-  /** Pushes what is not 0 where a store reaches lines that somebody watches, or (`align`) is misaligned without translation. */
-  #checkLines(at: number, size: number, align: boolean): void {
-    const f = this.#f, { memory, layout } = this.#options;
-    f.get(at), f.i32(LINE_SHIFT), f.op("i32.shr_u"), f.memory("i32.load8_u", layout.lines);
-    if (align && memory === "bare" && size > 1) f.get(at), f.i32(size - 1), f.op("i32.and"), f.op("i32.or");
-    if (align || size === 1) return;
-    f.get(at), f.i32(size - 1), f.op("i32.add"), f.i32(LINE_SHIFT), f.op("i32.shr_u");
-    f.memory("i32.load8_u", layout.lines), f.op("i32.or");
   }
 
   /** Pushes the address for the slow way, by halves. */
@@ -485,7 +440,7 @@ export class WasmEmitter {
     }
     const offset = this.#values.temp("i32"), done = f.block("done"), slow = f.block("slow");
     f.get(at), f.i32(distance), f.op("i32.add"), f.set(offset);
-    this.#checkLines(offset, size, false);
+    pushWatched(f, this.#options, offset, size, false);
     f.brIf(slow, "unlikely");
     f.get(at), f.get(value), f.memory(name, layout.ram + distance);
     f.br(done);
@@ -553,19 +508,10 @@ export class WasmEmitter {
   }
 
   /** Notes that a block is executed. */
-  #note({ pc, instructions }: Block, ring: number): void {
-    const f = this.#f, { at, step, mask } = HISTORY_LAYOUT;
-    f.i32(0), this.#load("i32.load", ring + at), f.i32(step), f.op("i32.add"), f.i32(mask), f.op("i32.and");
-    f.tee(this.#e), f.memory("i32.store", ring + at);
-    f.get(this.#e),
-      f.i32(2),
-      f.op("i32.shl"),
-      f.tee(this.#e),
-      f.i64(pc, this.#region.high),
-      f.memory("i64.store", ring);
-    f.get(this.#e), this.#load("i32.load", this.#options.layout.end), f.get(this.#n), f.op("i32.sub");
-    f.memory("i32.store", ring + 8);
-    f.get(this.#e), f.i32(instructions.length), f.memory("i32.store", ring + 12);
+  #note({ pc, instructions: { length } }: Block, ring: number): void {
+    const f = this.#f, { end } = this.#options.layout;
+    const count = () => (this.#load("i32.load", end), f.get(this.#n), f.op("i32.sub"));
+    note(f, ring, this.#e, { pc: () => f.i64(pc, this.#region.high), count, length });
   }
 
   /** The instructions of a block, without how it ends. Leaves a branch's condition, or the target of a jump, in `r`. */

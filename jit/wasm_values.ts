@@ -12,8 +12,10 @@ export interface WasmOperands {
   isNarrow(n: number): boolean;
   /** Pushes the low half of a 64-bit register. */
   lowHalf(n: number): void;
-  /** Halves of the address of the instruction, or of the next one. */
-  address(which: "pc" | "next"): readonly [low: number, high: number];
+  /** Pushes the address of the instruction, or of the next one. */
+  address(which: "pc" | "next"): void;
+  /** Pushes an operand that is not known while emitting. */
+  field(v: Value): void;
   /** Pushes the high half that an imported function left behind. */
   highHalf(): void;
 }
@@ -207,7 +209,9 @@ export class WasmValues {
         return this.#operands.register(v.low);
       case "pc":
       case "next":
-        return this.#constant(type, ...this.#operands.address(operation));
+        return this.#operands.address(operation);
+      case "field":
+        return this.#operands.field(v);
       case "wrap":
         return this.pushLow(a!);
       case "signExtend64":

@@ -313,7 +313,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       })),
     });
 
-    const ram = new Ram(range.address, range.size);
+    const ram = new Ram(range.address, range.size, smp);
     this.#count = new Count(ram.words(32));
     this.#timeline = new Timeline(this.#count, shift, options.hostClock);
     this.#bus = new Bus(ram, `${boardName}.ram`);

@@ -1,5 +1,4 @@
-// Lets a machine of each register width execute, interpreted and compiled: run by interpreter_test.ts with V8 printing its
-// bytecode.
+// Lets a machine of each register width execute compiled code: run by interpreter_test.ts with V8 printing its bytecode.
 
 import { INSTRUCTIONS } from "../../isa/table.ts";
 import { Machine } from "../../machine/machine.ts";
@@ -9,17 +8,7 @@ import { WIDTHS } from "./guest.ts";
 /** Instructions in the longest stretch of code: more than fit into one region. */
 const LONG = 3000;
 
-/** Goes to user mode, where all fetches are refused. */
-function userMode(xlen: 32 | 64): Uint8Array {
-  return new Program(xlen).op("mret").elf();
-}
-
 for (const xlen of WIDTHS) {
-  await using interpreted = await Machine.create({ cpu: `rv${xlen}`, accel: "interpreter" });
-  interpreted.step();
-  // The loop for virtual addresses: user mode is enough, although its first fetch is refused.
-  await using translated = await Machine.create({ cpu: `rv${xlen}`, accel: "interpreter", bios: userMode(xlen) });
-  await translated.run({ maxInstructions: 20 });
   // One long loop of every instruction with two sources and a destination: as much code per instruction as there can be.
   const names = INSTRUCTIONS.filter((entry) => entry.format === "R" && (entry.xlen ?? xlen) === xlen).map((e) => e.name)
     .filter((name) => !/^mop|^pack|^f/.test(name));

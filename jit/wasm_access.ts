@@ -1,0 +1,113 @@
+// How WebAssembly reaches guest memory: the test that an access is plainly in RAM.
+
+import type { Value } from "../isa/ir.ts";
+import { LINE_SHIFT } from "../hart/memory.ts";
+import { TLB_LEVEL_WORDS, TLB_WORDS } from "../hart/tlb.ts";
+import type { Label, MemoryInstruction, WasmFunction } from "./wasm_assembler.ts";
+import type { WasmValues } from "./wasm_values.ts";
+
+/** What the test depends on. */
+export interface AccessOptions {
+  readonly xlen: 32 | 64;
+  readonly ramBase: number;
+  readonly ramSize: number;
+  /** Whether addresses of data are physical or go through the translation look-aside buffers. */
+  readonly memory: "bare" | "translated";
+  readonly layout: {
+    /** The translation look-aside buffers; of one privilege level, or of all. */
+    readonly loads: number;
+    readonly stores: number;
+    /** `Ram.lines`. */
+    readonly lines: number;
+  };
+}
+
+/** An access. */
+export interface Access {
+  readonly address: Value;
+  /** Bytes. */
+  readonly size: number;
+  /** It is a store, or the load of an AMO. */
+  readonly stores: boolean;
+  /** It must be aligned. */
+  readonly align: boolean;
+  /** Local variable with the offset in bytes of the entries of the privilege level, where the buffers are those of all. */
+  readonly entries?: number;
+}
+
+/** Bytes of an entry of the look-aside buffers, and what takes an address to it. */
+const ENTRY_SHIFT = 12 - Math.log2(4 * TLB_WORDS), ENTRY_MASK = 4 * (TLB_LEVEL_WORDS - TLB_WORDS);
+
+/** Loads by what is loaded. */
+export const LOADS: Readonly<Record<string, MemoryInstruction>> = {
+  i8: "i32.load8_s",
+  u8: "i32.load8_u",
+  i16: "i32.load16_s",
+  u16: "i32.load16_u",
+  i32: "i32.load",
+  i64: "i64.load",
+};
+/** Stores by their bytes. */
+export const STORES: Readonly<Record<number, MemoryInstruction>> = {
+  1: "i32.store8",
+  2: "i32.store16",
+  4: "i32.store",
+  8: "i64.store",
+};
+
+/**
+ * Goes to `slow` if an access is not plainly in RAM. Else its offset in RAM is in the local variable `at`. `full` has the address, or what it
+ * is above the start of RAM where addresses are physical.
+ */
+export function testAccess(
+  f: WasmFunction,
+  values: WasmValues,
+  { xlen, ramBase, ramSize, memory, layout }: AccessOptions,
+  { address, size, stores, align, entries }: Access,
+  slow: Label,
+): { at: number; full: number } {
+  const wide = xlen === 64, full = values.temp(wide ? "i64" : "i32"), at = values.temp("i32");
+  values.push(address);
+  if (memory === "bare") {
+    if (wide) f.i64(-ramBase | 0, -1), f.op("i64.add"), f.tee(full);
+    else f.i32(-ramBase | 0), f.op("i32.add"), f.tee(full);
+    // Any alignment will do.
+    const limit = ramSize - size + 1;
+    if (wide) f.i64(limit, 0), f.op("i64.ge_u");
+    else f.i32(limit), f.op("i32.ge_u");
+    f.brIf(slow, "unlikely");
+    f.get(full), wide && f.op("i32.wrap_i64"), f.set(at);
+  } else {
+    f.set(full);
+    const low = () => (f.get(full), wide && f.op("i32.wrap_i64"));
+    // An access that begins in the page of the entry and ends in it, at whatever alignment; an AMO's must be aligned.
+    const buffer = stores ? layout.stores : layout.loads, compared = align ? ~(4095 & ~(size - 1)) : -4096;
+    low(), f.i32(ENTRY_SHIFT), f.op("i32.shr_u"), f.i32(ENTRY_MASK), f.op("i32.and");
+    if (entries !== undefined) f.get(entries), f.op("i32.or");
+    f.tee(at);
+    f.memory(wide ? "i64.load" : "i32.load", buffer);
+    f.get(full);
+    if (size > 1 && !align) wide ? (f.i64(size - 1, 0), f.op("i64.add")) : (f.i32(size - 1), f.op("i32.add"));
+    if (wide) f.i64(compared, -1), f.op("i64.and"), f.op("i64.ne");
+    else f.i32(compared), f.op("i32.and"), f.op("i32.ne");
+    f.brIf(slow, "unlikely");
+    f.get(at), f.memory("i32.load", buffer + 8), low(), f.op("i32.add"), f.set(at);
+  }
+  if (stores) pushWatched(f, { memory, layout }, at, size, align), f.brIf(slow, "unlikely");
+  return { at, full };
+}
+
+/** Pushes what is not 0 where a store reaches lines that somebody watches, or (`align`) is misaligned without translation. */
+export function pushWatched(
+  f: WasmFunction,
+  { memory, layout }: Pick<AccessOptions, "memory" | "layout">,
+  at: number,
+  size: number,
+  align: boolean,
+): void {
+  f.get(at), f.i32(LINE_SHIFT), f.op("i32.shr_u"), f.memory("i32.load8_u", layout.lines);
+  if (align && memory === "bare" && size > 1) f.get(at), f.i32(size - 1), f.op("i32.and"), f.op("i32.or");
+  if (align || size === 1) return;
+  f.get(at), f.i32(size - 1), f.op("i32.add"), f.i32(LINE_SHIFT), f.op("i32.shr_u");
+  f.memory("i32.load8_u", layout.lines), f.op("i32.or");
+}
