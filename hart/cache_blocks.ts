@@ -14,9 +14,8 @@ const AS_STORE: Readonly<Record<number, number>> = {
   [CAUSE.loadAccess]: CAUSE.storeAccess,
 };
 
-/** Raises what keeps a cache-block operation from the block that holds an address. */
+/** Raises what keeps a cache-block operation that is enabled from the block that holds an address. */
 export function checkCacheBlock(hart: Hart, operation: number, low: number, high: number): void {
-  requireEnabled(hart, operation);
   const zeroes = operation === CBO_ZERO, physical = blockAddress(hart, zeroes ? WRITE : READ, low, high);
   // Only main memory has cache blocks to be zeroed.
   const there = zeroes ? hart.memory.isRam(physical, CACHE_BLOCK) : hart.memory.exists(physical);
@@ -24,11 +23,12 @@ export function checkCacheBlock(hart: Hart, operation: number, low: number, high
 }
 
 /** Raises an illegal-instruction exception where menvcfg or senvcfg does not allow the operation. */
-function requireEnabled({ privilege, csrs, extensions }: Hart, operation: number): void {
+export function requireEnabled({ privilege, csrs, extensions }: Hart, operation: number): void {
   if (privilege === MACHINE) return;
   const field = operation === CBO_ZERO ? ENVCFG.CBZE : operation === CBO_INVAL ? ENVCFG.CBIE : ENVCFG.CBCFE;
-  const registers = privilege === USER && extensions.has("S") ? [CSR.menvcfg, CSR.senvcfg] : [CSR.menvcfg];
-  if (registers.some((register) => (csrs[2 * register]! & field) === 0)) raise(CAUSE.illegalInstruction, 0, 0);
+  let allowed = csrs[2 * CSR.menvcfg]!;
+  if (privilege === USER && extensions.has("S")) allowed &= csrs[2 * CSR.senvcfg]!;
+  if ((allowed & field) === 0) raise(CAUSE.illegalInstruction, 0, 0);
 }
 
 /** Physical address of the block. All exceptions are those of a store, and their value is the address in rs1. */

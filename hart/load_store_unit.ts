@@ -4,7 +4,7 @@
 import { HIGH } from "../isa/pair.ts";
 import { stackList } from "../isa/zcmp.ts";
 import { CACHE_BLOCK, CBO_ZERO } from "../isa/zicbo.ts";
-import { checkCacheBlock } from "./cache_blocks.ts";
+import { checkCacheBlock, requireEnabled } from "./cache_blocks.ts";
 import { IN_REGION } from "./counter.ts";
 import { type Hart, SINK } from "./hart.ts";
 import { LINE_SHIFT, WATCH } from "./memory.ts";
@@ -247,11 +247,22 @@ export class LoadStoreUnit {
 
   /** CBO.INVAL, CBO.CLEAN, CBO.FLUSH and CBO.ZERO, by their numbers. */
   cacheBlock(operation: number, low: number, high: number): void {
-    checkCacheBlock(this.#hart, operation, low, high);
-    if (operation !== CBO_ZERO) return;
-    const start = low & -CACHE_BLOCK, at = this.#plainOffset(CACHE_BLOCK, start, high, WRITE);
-    if (at >= 0) this.#hart.memory.ram.u8.fill(0, at, at + CACHE_BLOCK);
-    else for (let k = 0; k < CACHE_BLOCK; k += 8) this.store(8, start + k, high, 0, 0);
+    const hart = this.#hart, { ram } = hart.memory, start = low & -CACHE_BLOCK;
+    requireEnabled(hart, operation);
+    let at = -1;
+    // What the look-aside buffers hold has been checked. A block lies in one line.
+    if (operation === CBO_ZERO && !hart.bare) {
+      const { buffers, dataPrivilege } = hart.translation;
+      at = buffers.storeOffset(start, high, dataPrivilege);
+      if (at >= 0 && ram.lines[at >>> LINE_SHIFT] !== 0) at = -1;
+    }
+    if (at < 0) {
+      checkCacheBlock(hart, operation, low, high);
+      if (operation !== CBO_ZERO) return;
+      at = this.#plainOffset(CACHE_BLOCK, start, high, WRITE);
+    }
+    if (at < 0) { for (let k = 0; k < CACHE_BLOCK; k += 8) this.store(8, start + k, high, 0, 0); }
+    else for (let k = at >> 3, end = k + CACHE_BLOCK / 8; k < end; k++) ram.f64[k] = 0;
   }
 
   /**

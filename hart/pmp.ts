@@ -59,6 +59,9 @@ const LOCKDOWN: readonly (readonly [machine: number, others: number])[] = [
 /** `page` found that a page is not protected as a whole. */
 export const MIXED = -1;
 
+/** Pages whose protection is remembered: entries of a direct-mapped table. */
+const REMEMBERED = 256;
+
 /** The entries of a hart. */
 export class Pmp {
   readonly #configuration = new Uint8Array(PMP_ENTRIES);
@@ -67,13 +70,16 @@ export class Pmp {
   #rules: Rule[] = [];
   /** Bits of MSECCFG. */
   #security = 0;
+  /** What `page` found lately: twice the page's number, plus 1 for machine mode; and the answer. */
+  readonly #rememberedPage = new Float64Array(REMEMBERED).fill(-1);
+  readonly #rememberedRights = new Int8Array(REMEMBERED);
 
   /** All entries off and unlocked. */
   reset(): void {
     this.#security = 0;
     this.#configuration.fill(0);
     this.#address.fill(0);
-    this.#rules = [];
+    this.#update();
   }
 
   /** Whether any access of a privilege level may be refused. */
@@ -101,6 +107,13 @@ export class Pmp {
 
   /** What is allowed in the whole page at a physical address: a set of READ, WRITE and EXECUTE, or MIXED. */
   page(physical: number, privilege: number): number {
+    const number = physical / 2048 + (privilege === MACHINE ? 1 : 0), at = number % REMEMBERED;
+    if (this.#rememberedPage[at] === number) return this.#rememberedRights[at]!;
+    this.#rememberedPage[at] = number;
+    return this.#rememberedRights[at] = this.#findPage(physical, privilege);
+  }
+
+  #findPage(physical: number, privilege: number): number {
     const end = physical + 4096;
     for (const rule of this.#rules) {
       if (rule.start >= end || rule.end <= physical) continue;
@@ -135,6 +148,7 @@ export class Pmp {
     let bypass = value & MSECCFG.RLB;
     if ((this.#security & MSECCFG.RLB) === 0 && this.#configuration.some((entry) => (entry & LOCK) !== 0)) bypass = 0;
     this.#security = sticky | value & (MSECCFG.MML | MSECCFG.MMWP) | bypass;
+    this.#rememberedPage.fill(-1);
   }
 
   /** Whether an entry cannot be written. */
@@ -180,6 +194,7 @@ export class Pmp {
   }
 
   #update(): void {
+    this.#rememberedPage.fill(-1);
     this.#rules = [];
     for (let entry = 0; entry < PMP_ENTRIES; entry++) {
       const configuration = this.#configuration[entry]!, mode = configuration & ADDRESS_MODE;

@@ -34,10 +34,15 @@ function entryOf(low: number): number {
   return low >>> TLB_SHIFT & TLB_MASK;
 }
 
-/** Number of the page of 2^`bits` times 4 KiB that an address lies in. */
+/** Number of the page of 2^`bits` times 4 KiB that an address lies in; `bits` is at most 36 (Sv57's largest page). */
 function largePage(low: number, high: number, bits: number): number {
-  return Math.floor(((high >>> 0) * 2 ** 20 + (low >>> 12)) / 2 ** bits);
+  return bits < 20
+    ? (high >>> 0) * (1 << 20 - bits) + (low >>> 12 + bits)
+    : Math.floor((high >>> 0) / (1 << bits - 20));
 }
+
+/** No sizes: what most addresses that are fenced lie in. */
+const NONE: readonly number[] = [];
 
 /** The large pages that something was remembered of: whoever fences one of their addresses means all of the page. */
 export class LargePages {
@@ -52,9 +57,9 @@ export class LargePages {
     pages.add(largePage(low, high, bits));
   }
   /** The sizes of those among them that an address lies in. */
-  sizesAt(low: number, high: number): number[] {
-    const sizes: number[] = [];
-    for (const [bits, pages] of this.#pages) if (pages.has(largePage(low, high, bits))) sizes.push(bits);
+  sizesAt(low: number, high: number): readonly number[] {
+    let sizes = NONE;
+    for (const [bits, pages] of this.#pages) if (pages.has(largePage(low, high, bits))) sizes = [...sizes, bits];
     return sizes;
   }
   clear(): void {
@@ -174,6 +179,12 @@ export class TranslationBuffers {
     if (this.#filled.length > 2 * MOST_LISTED) this.#filled = [...new Set(this.#filled)];
     if (loads) this.#set(this.loads, at, page, high, offset, kind);
     if (stores) this.#set(this.stores, at, page, high, offset, kind);
+  }
+
+  /** Offset in RAM of an aligned address in a page that may be stored to; -1 if that is not remembered. */
+  storeOffset(low: number, high: number, privilege: number): number {
+    const { stores } = this, at = tlbBase(privilege) + entryOf(low);
+    return stores[at] === (low & -4096) && stores[at + 1] === high ? stores[at + 2]! + low | 0 : -1;
   }
 
   #set(buffer: Int32Array, at: number, page: number, high: number, offset: number, kind: number): void {

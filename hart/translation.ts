@@ -31,6 +31,22 @@ const ACCESS_FAULT = new Map([[READ, CAUSE.loadAccess], [WRITE, CAUSE.storeAcces
   CAUSE.instructionAccess,
 ]]);
 
+function pageFault(access: number, low: number, high: number): never {
+  return raise(PAGE_FAULT.get(access) ?? CAUSE.loadPage, low, high);
+}
+function accessFault(access: number, low: number, high: number): never {
+  return raise(ACCESS_FAULT.get(access) ?? CAUSE.loadAccess, low, high);
+}
+
+/** 2 to the power of what a level of a page table leaves to those below. */
+const SPANS: readonly number[] = Array.from({ length: 37 }, (_, bits) => 2 ** bits);
+
+/** Index of an entry in a page table: 9 or 10 bits of an address from `shift` on. */
+function indexAt(low: number, high: number, shift: number, bits: number): number {
+  const from = shift >= 32 ? high >>> shift - 32 : low >>> shift | high << 1 << 31 - shift;
+  return from & (1 << bits) - 1;
+}
+
 /** What is no access: a look at the page table that neither checks permissions nor changes A and D. */
 const PROBE = 0;
 
@@ -161,8 +177,6 @@ export class Translation {
     const hart = this.#hart, { csrs, memory, xlen } = hart, narrow = xlen === 32;
     const satpLow = csrs[2 * CSR.satp]!, satpHigh = csrs[2 * CSR.satp + 1]!;
     const status = csrs[2 * CSR.mstatus]!, environment = csrs[2 * CSR.menvcfg + 1]!;
-    const fault = () => raise(PAGE_FAULT.get(access) ?? CAUSE.loadPage, low, high);
-    const refuse = () => raise(ACCESS_FAULT.get(access) ?? CAUSE.loadAccess, low, high);
     const levels = narrow ? 2 : LEVELS[satpHigh >>> 28]!;
     const bits = narrow ? 10 : 9, pteSize = narrow ? 4 : 8;
     // The virtual page number: up to 52 bits.
@@ -170,37 +184,41 @@ export class Translation {
     if (!narrow) {
       // The bits above the highest that is translated equal it.
       const top = high >> 12 + 9 * levels - 33;
-      if (top !== 0 && top !== -1) fault();
+      if (top !== 0 && top !== -1) pageFault(access, low, high);
     }
     let table = narrow ? satpLow & 0x3f_ffff : (satpHigh & 0xfff) * 2 ** 32 + (satpLow >>> 0);
     for (let level = levels - 1; level >= 0; level--) {
-      const span = 2 ** (bits * level);
-      const at = table * 4096 + Math.floor(vpn / span) % 2 ** bits * pteSize;
+      const span = SPANS[bits * level]!;
+      const at = table * 4096 + indexAt(low, narrow ? 0 : high, 12 + bits * level, bits) * pteSize;
       if (!(this.#isPlain(at) || memory.isRam(at, pteSize)) || !this.#tableAllowed(at, pteSize, access && READ)) {
-        refuse();
+        accessFault(access, low, high);
       }
       const pte = this.#entry(at, pteSize), pteHigh = narrow ? 0 : HIGH[0]!;
-      if ((pte & PTE.V) === 0 || (pte & (PTE.R | PTE.W)) === PTE.W || (pteHigh & PTE_RESERVED_HIGH) !== 0) fault();
+      if ((pte & PTE.V) === 0 || (pte & (PTE.R | PTE.W)) === PTE.W || (pteHigh & PTE_RESERVED_HIGH) !== 0) {
+        pageFault(access, low, high);
+      }
       const memoryType = pteHigh >>> PBMT_SHIFT & 3, napot = (pteHigh & PTE_N) !== 0;
-      if (memoryType !== 0 && (memoryType === 3 || (environment & MENVCFG_HIGH.PBMTE) === 0)) fault();
-      if (napot && !hart.extensions.has("Svnapot")) fault();
+      if (memoryType !== 0 && (memoryType === 3 || (environment & MENVCFG_HIGH.PBMTE) === 0)) {
+        pageFault(access, low, high);
+      }
+      if (napot && !hart.extensions.has("Svnapot")) pageFault(access, low, high);
       let page = narrow ? pte >>> 10 : (pteHigh & 0x3f_ffff) * 2 ** 22 + (pte >>> 10);
       if ((pte & (PTE.R | PTE.W | PTE.X)) === 0) {
-        if ((pte & (PTE.U | PTE.A | PTE.D)) !== 0 || memoryType !== 0 || napot) fault();
+        if ((pte & (PTE.U | PTE.A | PTE.D)) !== 0 || memoryType !== 0 || napot) pageFault(access, low, high);
         table = page;
         continue;
       }
-      if (!this.#permitted(pte, access, privilege, status)) fault();
-      if (page % span !== 0) fault();
+      if (!this.#permitted(pte, access, privilege, status)) pageFault(access, low, high);
+      if (page % span !== 0) pageFault(access, low, high);
       if (napot) {
-        if (level !== 0 || page % 16 !== 8) fault();
+        if (level !== 0 || page % 16 !== 8) pageFault(access, low, high);
         page += vpn % 16 - 8;
       }
       const wanted = access === PROBE ? 0 : PTE.A | (access === WRITE ? PTE.D : 0);
       let now = pte;
       if ((pte & wanted) !== wanted) {
-        if ((environment & MENVCFG_HIGH.ADUE) === 0 || this.#probing) fault();
-        if (!this.#tableAllowed(at, pteSize, WRITE)) refuse();
+        if ((environment & MENVCFG_HIGH.ADUE) === 0 || this.#probing) pageFault(access, low, high);
+        if (!this.#tableAllowed(at, pteSize, WRITE)) accessFault(access, low, high);
         now = pte | wanted;
         memory.write(at, pteSize, now, pteHigh);
       }
@@ -209,12 +227,15 @@ export class Translation {
       if ((now & PTE.D) !== 0 && this.#permitted(now, WRITE, privilege, status)) this.#permissions |= WRITE;
       return (page + vpn % span) * 4096;
     }
-    return fault();
+    return pageFault(access, low, high);
   }
 
   /** Whether physical memory protection lets the walk at a page-table entry. */
   #tableAllowed(physical: number, size: number, access: number): boolean {
-    return access === PROBE || !this.#hart.hasPmp || this.#hart.pmp.allows(physical, size, access, SUPERVISOR);
+    const { hasPmp, pmp } = this.#hart;
+    if (access === PROBE || !hasPmp) return true;
+    const rights = pmp.page(physical - physical % 4096, SUPERVISOR);
+    return rights === MIXED ? pmp.allows(physical, size, access, SUPERVISOR) : (access & ~rights) === 0;
   }
 
   #permitted(pte: number, access: number, privilege: number, status: number): boolean {

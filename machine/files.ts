@@ -46,7 +46,8 @@ export function readFile(source: FileSource, option: string): ImageFile {
   const name = String(source), files = fileSystem();
   if (files === undefined) throw new LoadError(`${option} ${name}: there is no file system here; give the bytes`);
   try {
-    return { name, bytes: new Uint8Array(files.readFileSync(source)) };
+    const { buffer, byteOffset, byteLength } = files.readFileSync(source);
+    return { name, bytes: new Uint8Array(buffer, byteOffset, byteLength) };
   } catch (e) {
     throw new LoadError(`${option} ${name}: ${reason(e, "read")}`);
   }
