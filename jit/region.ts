@@ -5,9 +5,9 @@
 import { type Decoded, type Decoder, isCompressed } from "../isa/decode.ts";
 import { Builder, type Operands, type Statement, type Value } from "../isa/ir.ts";
 import type { Instruction } from "../isa/table.ts";
-import type { PhysicalMemory } from "../hart/memory.ts";
+import type { ExecutableMemory, PhysicalMemory } from "../hart/memory.ts";
 import { removeDeadWrites } from "./passes/dead_writes.ts";
-import { propagateKnown } from "./passes/known_values.ts";
+import { propagateKnown, withKnown } from "./passes/known_values.ts";
 import type { AddressSet } from "./breakpoints.ts";
 import { isSelfJump } from "./decode_cache.ts";
 import type { CodeHooks, HookSite } from "./code_hooks.ts";
@@ -40,14 +40,35 @@ interface Scan {
   readonly whole: boolean;
 }
 
+/** What an instruction does, with what passes ask of it again and again. */
+export interface Meaning {
+  readonly statements: readonly Statement[];
+  /** Registers that it reads. */
+  readonly reads: RegisterSet;
+  /** Registers that it sets. */
+  readonly sets: RegisterSet;
+  /** Whether it may trap or be looked at from outside: then all registers must be as they should. */
+  readonly observes: boolean;
+}
+
+/** The meaning that statements have. */
+export function meaningOf(statements: readonly Statement[]): Meaning {
+  let reads = 0, sets = 0, observes = false;
+  for (const s of statements) {
+    reads |= statementReads(s);
+    if (s.kind === "setX") sets |= 1 << s.register;
+    else if (s.kind === "load" || s.kind === "store" || s.kind === "call" || s.kind === "leave") observes = true;
+  }
+  return { statements, reads, sets, observes };
+}
+
 /** One instruction of a region. */
-export interface RegionInstruction {
+export interface RegionInstruction extends Meaning {
   readonly pc: number;
   readonly length: number;
   readonly word: number;
   readonly instruction: Instruction;
   readonly operands: Operands;
-  readonly statements: readonly Statement[];
   /** Its hooks; absent where it has none. */
   readonly hooks?: HookSite;
 }
@@ -56,6 +77,19 @@ export interface RegionInstruction {
 export function hasCalls({ hooks }: RegionInstruction): boolean {
   return hooks !== undefined && hooks.calls.length > 0;
 }
+
+/** A page that code is read from. */
+interface CodePage {
+  readonly low: number;
+  readonly high: number;
+  /** Physical address; -1 where it cannot be fetched. */
+  readonly physical: number;
+  /** Where it is in memory; null where it is not RAM: what lies elsewhere runs once, at reset. */
+  readonly memory: ExecutableMemory | null;
+}
+
+/** So many meanings are remembered. */
+const MOST_MEANINGS = 1 << 15;
 
 /** How a block ends. Addresses are low halves of virtual addresses, as int32. */
 export type Terminator =
@@ -176,49 +210,70 @@ export class RegionBuilder {
     this.#limits = limits;
   }
 
-  /** Physical address of an instruction; -1 where it cannot be fetched. */
-  #physical(pc: number, high: number): number {
-    const page = this.#source.pageOf(pc & -4096, high);
-    return page < 0 ? -1 : page + (pc & 4095);
+  /** What instructions mean, by their bits; null for those that are left to the interpreter. */
+  readonly #meanings = new Map<number, Meaning | null>();
+  #lastPage: CodePage | null = null;
+
+  /** The page of an address, as it was when the region at hand was begun. */
+  #page(pc: number, high: number): CodePage {
+    const low = pc & -4096, last = this.#lastPage;
+    if (last !== null && last.low === low && last.high === high) return last;
+    const physical = this.#source.pageOf(low, high);
+    const memory = physical < 0 ? null : this.#source.memory.executable(physical);
+    return this.#lastPage = { low, high, physical, memory: memory?.isRam === true ? memory : null };
   }
 
   #wasExecuted(pc: number, high: number): boolean {
-    const physical = this.#physical(pc, high);
-    return physical >= 0 && this.#source.wasExecuted(physical);
+    const { physical } = this.#page(pc, high);
+    return physical >= 0 && this.#source.wasExecuted(physical + (pc & 4095));
   }
 
   /** The instruction at an address, or null if it cannot be compiled. */
   #read(pc: number, high: number): RegionInstruction | null {
-    if (this.#source.breakpoints.has(this.#physical(pc, high))) return null;
-    const decoded = this.decodedAt(pc, high);
+    const { physical } = this.#page(pc, high);
+    if (physical >= 0 && this.#source.breakpoints.has(physical + (pc & 4095))) return null;
+    const decoded = this.#decodedAt(pc, high);
     if (decoded === null) return null;
-    if (isSelfJump(decoded)) return null;
-    const { instruction, operands, length } = decoded;
-    const builder = new Builder(this.#decoder.xlen, false, this.#decoder.floats);
-    instruction.semantics!(builder, operands);
-    const last = builder.statements.at(-1);
-    if (last?.kind === "leave") return null;
-    // The hart reads and writes registers itself.
-    if (builder.statements.some((s) => s.kind === "call" && OWN_REGISTERS.has(s.name))) return null;
-    const direct = last?.kind === "branch" || last?.kind === "jump";
-    if (direct && !this.#decoder.compressed && (operands.imm & 2) !== 0) return null;
+    const { instruction, operands, length, word } = decoded, meaning = this.#meaning(decoded);
+    if (meaning === null) return null;
+    const kind = meaning.statements.at(-1)?.kind, direct = kind === "branch" || kind === "jump";
     // Exits of regions know only the lower half of an address.
     const from = pc >>> 0, leaves = (to: number) => this.#decoder.xlen === 64 && (to < 0 || to > 0xffff_ffff);
     if (leaves(from + length) || (direct && leaves(from + operands.imm))) return null;
-    const hooks = this.#source.hooks?.()?.siteAt(pc, high, decoded);
-    return {
-      pc,
-      length,
-      word: decoded.word,
-      instruction,
-      operands,
-      statements: builder.statements,
-      ...(hooks && { hooks }),
-    };
+    const { statements, reads, sets, observes } = meaning, hooks = this.#source.hooks?.()?.siteAt(pc, high, decoded);
+    return { pc, length, word, instruction, operands, statements, reads, sets, observes, ...(hooks && { hooks }) };
+  }
+
+  /** What an instruction means, which does not depend on where it lies; null if it is for the interpreter. */
+  #meaning(decoded: Decoded): Meaning | null {
+    let meaning = this.#meanings.get(decoded.word);
+    if (meaning === undefined) {
+      if (this.#meanings.size === MOST_MEANINGS) this.#meanings.clear();
+      this.#meanings.set(decoded.word, meaning = this.#findMeaning(decoded));
+    }
+    return meaning;
+  }
+
+  #findMeaning(decoded: Decoded): Meaning | null {
+    if (isSelfJump(decoded)) return null;
+    const { instruction, operands } = decoded, { xlen, compressed, floats } = this.#decoder;
+    const builder = new Builder(xlen, false, floats);
+    instruction.semantics!(builder, operands);
+    const { statements } = builder, kind = statements.at(-1)?.kind;
+    if (kind === "leave") return null;
+    // The hart reads and writes registers itself.
+    if (statements.some((s) => s.kind === "call" && OWN_REGISTERS.has(s.name))) return null;
+    if ((kind === "branch" || kind === "jump") && !compressed && (operands.imm & 2) !== 0) return null;
+    return meaningOf(withKnown(statements, new Map()));
   }
 
   /** The instruction at an address, whatever it is; null where there is none in RAM. */
   decodedAt(pc: number, high: number): Decoded | null {
+    this.#lastPage = null;
+    return this.#decodedAt(pc, high);
+  }
+
+  #decodedAt(pc: number, high: number): Decoded | null {
     const halfword = this.#halfword(pc, high);
     if (halfword < 0) return null;
     if (isCompressed(halfword)) return this.#decoder.decode(halfword);
@@ -227,11 +282,8 @@ export class RegionBuilder {
   }
 
   #halfword(pc: number, high: number): number {
-    const page = this.#source.pageOf(pc & -4096, high);
-    if (page < 0) return -1;
-    const memory = this.#source.memory.executable(page);
-    // Only RAM: what lies elsewhere runs once, at reset.
-    if (memory === null || !memory.isRam) return -1;
+    const { memory } = this.#page(pc, high);
+    if (memory === null) return -1;
     const at = memory.offset + (pc & 4095);
     return memory.bytes[at]! | memory.bytes[at + 1]! << 8;
   }
@@ -248,6 +300,7 @@ export class RegionBuilder {
     stopsAt: (pc: number) => boolean = () => false,
     keepsCall: (pc: number) => boolean = () => false,
   ): Region | null {
+    this.#lastPage = null;
     const read = new Map<number, RegionInstruction | null>();
     const at = (pc: number) => {
       let found = read.get(pc);
@@ -448,11 +501,9 @@ function finish(maps: readonly BlockMap[], entryPc: number, high: number, pageOf
       const to = block.resume ?? maps[block.copy]!.get(pc);
       if (to !== undefined && to.instructions.length > 0) block.successors.push(to);
     }
-    for (const i of block.instructions) {
-      for (const s of i.statements) {
-        block.uses |= statementReads(s) & ~block.definitions;
-        if (s.kind === "setX") block.definitions |= 1 << s.register;
-      }
+    for (const { reads, sets } of block.instructions) {
+      block.uses |= reads & ~block.definitions;
+      block.definitions |= sets;
     }
   }
   keepLoop(all, entry);

@@ -1,15 +1,9 @@
 // Writes to registers that nobody can see, since the register is written again before anything reads it, before the region may
 // be left, and before anything that may trap.
 
-import type { Statement } from "../../isa/ir.ts";
-import { type Block, hasCalls, type RegisterSet, statementReads } from "../region.ts";
+import { type Block, hasCalls, meaningOf, type RegisterSet } from "../region.ts";
 
 const ALL: RegisterSet = -1;
-
-/** Whether an instruction may trap or be looked at from outside: then all registers must be as they should. */
-function observes(statements: readonly Statement[]): boolean {
-  return statements.some(({ kind }) => kind === "load" || kind === "store" || kind === "call" || kind === "leave");
-}
 
 /** Registers that are seen after a block. */
 function seenAfter(block: Block, seenBefore: ReadonlyMap<Block, RegisterSet>): RegisterSet {
@@ -28,17 +22,13 @@ export function removeDeadWrites(blocks: readonly Block[]): number {
     const block = blocks[k]!;
     let seen = seenAfter(block, seenBefore);
     for (let n = block.instructions.length - 1; n >= 0; n--) {
-      const i = block.instructions[n]!, sees = observes(i.statements);
-      const kept = sees
-        ? i.statements
-        : i.statements.filter((s) => s.kind !== "setX" || (seen & 1 << s.register) !== 0);
-      if (kept.length < i.statements.length) {
+      let i = block.instructions[n]!;
+      if (!i.observes && (i.sets & ~seen) !== 0) {
+        const kept = i.statements.filter((s) => s.kind !== "setX" || (seen & 1 << s.register) !== 0);
         removed += i.statements.length - kept.length;
-        block.instructions[n] = { ...i, statements: kept };
+        i = block.instructions[n] = { ...i, ...meaningOf(kept) };
       }
-      for (const s of kept) if (s.kind === "setX") seen &= ~(1 << s.register);
-      for (const s of kept) seen |= statementReads(s);
-      if (sees || hasCalls(i)) seen = ALL;
+      seen = i.observes || hasCalls(i) ? ALL : seen & ~i.sets | i.reads;
     }
     seenBefore.set(block, seen);
   }

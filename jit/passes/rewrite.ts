@@ -17,12 +17,12 @@ function copyOf(v: Value, a: Value | null, b: Value | null, c: Value | null): Va
 export function rewriteStatements(statements: readonly Statement[], replace: Replace): readonly Statement[] {
   const known = new Map<Value, Value>();
   let changed = false;
+  const operand = (v: Value | null) => v === null ? null : value(v);
   const value = (v: Value): Value => {
     if (v.operation === "temp") return v;
     let result = known.get(v);
     if (result === undefined) {
-      const [a, b, c] = [v.a, v.b, v.c].map((operand) => operand === null ? null : value(operand));
-      const copy = copyOf(v, a!, b!, c!);
+      const copy = copyOf(v, operand(v.a), operand(v.b), operand(v.c));
       result = replace(copy);
       if (result !== copy) changed = true;
       known.set(v, result);
