@@ -35,3 +35,6 @@ done
 # Ends at once: what it costs to start a machine.
 compile virt32-exit.elf "${RV32[@]}" exit.S
 compile virt64i-exit.elf "${RV64[@]}" exit.S
+
+# What accesses to memory cost.
+compile virt64i-access.elf "${RV64[@]}" access.S

@@ -48,6 +48,19 @@ export function exitGuest(xlen: 32 | 64): string {
   return `${GUESTS}${xlen === 32 ? "virt32" : "virt64i"}-exit.elf`;
 }
 
+/** The guest that only loads or stores, whose work a word in memory chooses. */
+export const ACCESS_GUEST: string = `${GUESTS}virt64i-access.elf`;
+/** Address of that word. */
+export const ACCESS_PARAMETERS = 0x8100_0000;
+/** Accesses of each of its turns. */
+export const ACCESSES_PER_TURN = 16;
+
+/** The word: what is accessed how, and in how many turns. */
+export function accessParameters(translated: boolean, stores: boolean, misses: boolean, turns: number): bigint {
+  const flags = (translated ? 1 : 0) | (stores ? 2 : 0) | (misses ? 4 : 0);
+  return BigInt(turns) << 32n | BigInt(flags);
+}
+
 /** Why hartbeat cannot run a guest yet, or false. */
 export function notRunnable({ xlen, path }: Guest): string | false {
   // EF_RISCV_FLOAT_ABI (RISC-V ELF psABI, "File Header"): not 0 if floating-point registers are used. e_flags stands at

@@ -311,7 +311,7 @@ export class Hart {
   }
   /** Gives up the rest of its turn, after the current instruction, if another hart can execute. */
   yield(): void {
-    if (!this.others.some((hart) => hart.isReady)) return;
+    if (this.others.length === 0 || !this.others.some((hart) => hart.isReady)) return;
     this.count.yields = true;
     this.count.stop();
   }
