@@ -240,7 +240,9 @@ export class RegionBuilder {
     // Exits of regions know only the lower half of an address.
     const from = pc >>> 0, leaves = (to: number) => this.#decoder.xlen === 64 && (to < 0 || to > 0xffff_ffff);
     if (leaves(from + length) || (direct && leaves(from + operands.imm))) return null;
-    const { statements, reads, sets, observes } = meaning, hooks = this.#source.hooks?.()?.siteAt(pc, high, decoded);
+    const { reads, sets, observes } = meaning, hooks = this.#source.hooks?.()?.siteAt(pc, high, decoded);
+    // Each access to memory is a statement of its own, as much is known of each.
+    const statements = observes ? meaning.statements.map((s) => ({ ...s })) : meaning.statements;
     return { pc, length, word, instruction, operands, statements, reads, sets, observes, ...(hooks && { hooks }) };
   }
 
