@@ -59,6 +59,19 @@ for (const xlen of WIDTHS) {
     }
   });
 
+  test(`RV${xlen}: one instruction that stands several times in a block accesses another place each time`, async () => {
+    await compare(loop(xlen, (p) => {
+      for (const distance of [4, 4, -8]) {
+        load(p, "a0", "sp", 4), store(p, "sp", "s2", 32);
+        p.op("add", { rd: "a1", rs1: "a1", rs2: "a0" }).op("addi", { rd: "sp", rs1: "sp", imm: distance });
+      }
+      // Somewhere else in the same kilobyte.
+      p.op("andi", { rd: "a2", rs1: "s2", imm: 0xf8 }).op("add", { rd: "sp", rs1: "sp", rs2: "a2" });
+      load(p, "a0", "sp", 4), store(p, "sp", "s2", 32);
+      return p.op("sub", { rd: "sp", rs1: "sp", rs2: "a2" });
+    }));
+  });
+
   test(`RV${xlen}: a device's registers are read and written one by one, in their order`, async () => {
     await compare(loop(xlen, (p) => {
       p.op("andi", { rd: "a2", rs1: "s2", imm: 15 }).op("addi", { rd: "a2", rs1: "a2", imm: 65 });
