@@ -92,7 +92,11 @@ for (const xlen of WIDTHS) {
       ["get_impl_id", EID.BASE, 1, [], "SUCCESS", 0x686274],
       ["get_impl_version", EID.BASE, 2, [], "SUCCESS", version],
       ...probes,
-      ["probe CPPC", EID.BASE, 3, [0x4350_5043], "SUCCESS", 0],
+      // CPPC, NACL and STA of 2.0, FWFT, DBTR and MPXY of later versions: not there.
+      ...[0x4350_5043, 0x4e41_434c, 0x53_5441, 0x4657_4654, 0x4442_5452, 0x4d50_5859].flatMap((id) => [
+        [`probe 0x${id.toString(16)}`, EID.BASE, 3, [id], "SUCCESS", 0] as const,
+        [`call of 0x${id.toString(16)}`, id, 0, [], "NOT_SUPPORTED", 0] as const,
+      ]),
       ["probe 9, a legacy number that is reserved", EID.BASE, 3, [9], "SUCCESS", 0],
       ["probe -1", EID.BASE, 3, [-1], "SUCCESS", 0],
       ["get_mvendorid", EID.BASE, 4, [], "SUCCESS", 0],
@@ -101,7 +105,6 @@ for (const xlen of WIDTHS) {
       ["no function of BASE", EID.BASE, 7, [], "NOT_SUPPORTED", 0],
       ["no function of TIME", EID.TIME, 1, [], "NOT_SUPPORTED", 0],
       ["no function -1 of IPI", EID.IPI, -1, [], "NOT_SUPPORTED", 0],
-      ["CPPC", 0x4350_5043, 0, [], "NOT_SUPPORTED", 0],
       ["extension -1", -1, 0, [], "NOT_SUPPORTED", 0],
     ]);
   });
