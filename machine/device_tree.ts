@@ -262,3 +262,15 @@ export function buildDeviceTree(root: DeviceTreeNode, options: DeviceTreeOptions
   blob.raw(names.result());
   return blob.result();
 }
+
+/**
+ * A flattened tree with free bytes at its end, as firmware leaves them: U-Boot adds the command line and the ramdisk to the tree in
+ * place, with its own data behind it.
+ */
+export function withRoom(tree: Uint8Array, bytes: number): Uint8Array {
+  const larger = new Uint8Array(tree.length + bytes);
+  larger.set(tree);
+  // `totalsize` (Devicetree Specification, "Header").
+  new DataView(larger.buffer).setUint32(4, larger.length);
+  return larger;
+}

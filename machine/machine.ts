@@ -26,7 +26,7 @@ import { DebugAccess } from "./debug_access.ts";
 import { Debugging } from "./debugging.ts";
 import { DebugInfo } from "./debug_info.ts";
 import { withChosen } from "./chosen.ts";
-import { buildDeviceTree } from "./device_tree.ts";
+import { buildDeviceTree, withRoom } from "./device_tree.ts";
 import { parseAccel } from "./accelerator.ts";
 import { loadCppDemangler } from "./demangle_cpp.ts";
 import { parseDeviceTree } from "./device_tree_reader.ts";
@@ -75,6 +75,8 @@ const TURN = 5_000_000;
  * guest takes for some millions of instructions.
  */
 const LONGEST_UNSEEN = 64 * TURN;
+/** Free bytes in the device tree that firmware passes on. OpenSBI leaves about as many. */
+const FIRMWARE_ROOM = 1024;
 /** Longest time that `setTimeout` takes, milliseconds. */
 const MAX_TIMEOUT = 2 ** 31 - 1;
 /** Milliseconds between turns of the event loop that also reach sockets, while a debugger may write to one. */
@@ -366,7 +368,8 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
       ? buildDeviceTree(withChosen(tree, this.#built.stdoutPath, plan, options.append))
       : buildDeviceTree(withChosen(parseDeviceTree(dtb.bytes, dtb.name).root, undefined, plan, options.append));
     const room = dtb === undefined ? generatedDeviceTreeRoom : deviceTreeFileRoom(dtb.bytes.length);
-    this.#plan = addDeviceTree(plan, range, this.deviceTree, room);
+    const passed = plan.builtInSbi ? withRoom(this.deviceTree, FIRMWARE_ROOM) : this.deviceTree;
+    this.#plan = addDeviceTree(plan, range, passed, room);
     this.#bus.addRom(
       `${boardName}.mrom`,
       definition.resetVector,

@@ -67,6 +67,12 @@ test(
         machine.console.output,
         /SBI 2\.0[^]*Extensions:[^]*Timer Extension[^]*IPI Extension[^]*Hart State Management/,
       );
+      // The tree has room for what booti adds in place.
+      const header = await command(machine, "fdt addr ${fdtcontroladdr}; fdt header");
+      const [total, strings, length] = ["totalsize", "off_dt_strings", "size_dt_strings"].map((name) =>
+        Number(new RegExp(`${name}:\\s+(0x\\w+)`).exec(header)![1])
+      );
+      assert.ok(total! - strings! - length! >= 1024, header);
       machine.console.send("poweroff\n");
       const stop = await machine.run({ maxInstructions: 300_000_000 });
       assert.deepEqual([stop.kind, "code" in stop && stop.code], ["exit", 0]);
