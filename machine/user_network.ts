@@ -17,6 +17,7 @@ import { OptionError } from "./errors.ts";
  *   netdevs: [{ id: "n0", user }],
  *   devices: [{ driver: "virtio-net-device", netdev: "n0" }],
  * });
+ * console.log(machine.net("n0").id);
  * ```
  */
 export interface UserNetworkOptions {

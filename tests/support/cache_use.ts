@@ -40,14 +40,15 @@ globalThis.Function = new Proxy(makeFunction, {
   },
 });
 
-// As WebAssembly, each is the function of an instance of its own. The first instance is not a region: it goes from one to the
-// next.
+// As WebAssembly, each is the function of an instance of its own. Of those with a table of functions the first one is not a region: it
+// goes from one to the next.
 let instances = 0;
 const MakeInstance = WebAssembly.Instance;
 WebAssembly.Instance = new Proxy(MakeInstance, {
   construct(target, args) {
     const instance = Reflect.construct(target, args) as WebAssembly.Instance;
-    if (instances++ > 0) {
+    const { table } = (args[1] as { env: { table: WebAssembly.Table } }).env;
+    if (table.length > 0 && instances++ > 0) {
       alive++;
       registry.register(instance.exports["run"] as object, 0);
     }
