@@ -5,6 +5,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import process from "node:process";
 
 const SECTOR = 512;
 
@@ -37,6 +38,12 @@ export function fatFileSystem(name: string, content: Uint8Array): Uint8Array {
   view.setUint32(2 * SECTOR + 28, content.length, true);
   image.set(content, 3 * SECTOR);
   return image;
+}
+
+/** Why there is no `mkfs.ext4`, or false if there is one. In CI there has to be. */
+export function mkfsMissing(): string | false {
+  if (spawnSync("mkfs.ext4", ["-V"]).error === undefined || process.env["CI"] !== undefined) return false;
+  return "mkfs.ext4 is missing: apt-get install e2fsprogs";
 }
 
 /** An ext4 file system of some MiB that holds files by path. */
