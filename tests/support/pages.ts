@@ -36,6 +36,19 @@ export function blocks(text: string): Block[] {
 
 let count = 0;
 
+/** Saves a program in the checkout under a name that no other has: files of tests run in threads of one process. Gives its path. */
+function save(suffix: string, text: string): string {
+  for (;;) {
+    const path = fileURLToPath(new URL(`page_${process.pid}_${count++}${suffix}.ts`, ROOT));
+    try {
+      writeFileSync(path, text, { flag: "wx" });
+      return path;
+    } catch (e) {
+      if ((e as { code?: string }).code !== "EEXIST") throw e;
+    }
+  }
+}
+
 /** A block saved in the checkout as a program, or as a file of tests if it imports `node:test` or `testing.ts`. */
 export class SavedProgram implements Disposable {
   readonly path: string;
@@ -43,10 +56,9 @@ export class SavedProgram implements Disposable {
 
   constructor(text: string) {
     this.#isTest = /"node:test"|\/testing(\.ts)?"/.test(text);
-    this.path = fileURLToPath(new URL(`page_${process.pid}_${count++}${this.#isTest ? "_test" : ""}.ts`, ROOT));
     // Only Deno's configuration says what the package's name means in the checkout.
-    writeFileSync(
-      this.path,
+    this.path = save(
+      this.#isTest ? "_test" : "",
       onDeno
         ? text
         : text.replaceAll('from "hartbeat"', 'from "./mod.ts"').replaceAll('"hartbeat/testing"', '"./testing.ts"'),
