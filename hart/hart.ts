@@ -3,7 +3,7 @@
 import { type Extension, withImplied } from "../isa/extensions.ts";
 import type { Xlen } from "../isa/instruction.ts";
 import { type Count, IN_REGION, PAGE_OFFSET, PC_HIGH, RECORD } from "./counter.ts";
-import { give, HIGH, unsigned64 } from "../isa/pair.ts";
+import { give, HIGH, sumHigh, unsigned64 } from "../isa/pair.ts";
 import { PAUSE } from "../isa/rv_i.ts";
 import { CSR, csrEntries, type CsrEntry, resetCsrs } from "./csr.ts";
 import { HardwareCounter } from "./hardware_counter.ts";
@@ -778,8 +778,7 @@ export class Hart {
   tableJump(_pcLow: number, _pcHigh: number, nextLow: number, nextHigh: number, index: number): void {
     const { csrs, memory, x, xlen } = this, base = csrs[2 * CSR.jvt]! & -64, size = xlen / 8;
     if (this.csrTable[CSR.jvt]?.allowed?.(this, false) === false) raise(CAUSE.illegalInstruction, 0, 0);
-    const low = (base + index * size) | 0, carry = (base >>> 0) + index * size > 0xffff_ffff ? 1 : 0;
-    const high = xlen === 32 ? 0 : (csrs[2 * CSR.jvt + 1]! + carry) | 0;
+    const low = (base + index * size) | 0, high = xlen === 32 ? 0 : sumHigh(base, csrs[2 * CSR.jvt + 1]!, index * size);
     const physical = this.translation.translate(low, high, size, EXECUTE);
     // Instructions are fetched from memory only.
     if (memory.executable(physical - physical % 4096) === null) raise(CAUSE.instructionAccess, low, high);

@@ -1,7 +1,7 @@
 // Loads and stores that the fast paths of generated code do not handle: devices, misaligned addresses, watched lines,
 // and the atomic instructions.
 
-import { HIGH } from "../isa/pair.ts";
+import { HIGH, sumHigh } from "../isa/pair.ts";
 import { stackList } from "../isa/zcmp.ts";
 import { CACHE_BLOCK, CBO_ZERO } from "../isa/zicbo.ts";
 import { checkCacheBlock, requireEnabled } from "./cache_blocks.ts";
@@ -319,8 +319,7 @@ export class LoadStoreUnit {
   #onStack(distance: number): [low: number, high: number] {
     const { x, xlen } = this.#hart, base = x[xlen / 16]!, low = (base + distance) | 0;
     if (xlen === 32) return [low, 0];
-    const carry = (base >>> 0) + (distance >>> 0) > 0xffff_ffff ? 1 : 0;
-    return [low, (x[5]! + (distance >> 31) + carry) | 0];
+    return [low, sumHigh(base, x[5]!, distance)];
   }
   #moveStack(distance: number): void {
     const { x, xlen } = this.#hart, [low, high] = this.#onStack(distance);

@@ -27,3 +27,9 @@ export function unsigned64(low: number, high: number): bigint {
   halves[1] = high;
   return unsignedView[0]!;
 }
+
+/** High half of the sum of a pair and a sign-extended word. */
+export function sumHigh(low: number, high: number, word: number): number {
+  const carry = (low >>> 0) + (word >>> 0) > 0xffff_ffff ? 1 : 0;
+  return high + (word >> 31) + carry | 0;
+}

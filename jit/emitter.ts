@@ -56,7 +56,7 @@ export interface Pair {
 }
 
 /** Operations whose i32 result has its highest bit clear. */
-const NEVER_NEGATIVE: ReadonlySet<Operation> = new Set([
+export const NEVER_NEGATIVE: ReadonlySet<Operation> = new Set([
   ...["eq", "ne", "ltSigned", "ltUnsigned", "geSigned", "geUnsigned", "zeroExtend8", "zeroExtend16"] as const,
 ]);
 

@@ -52,7 +52,7 @@ import * as library from "./library.ts";
 import * as pureLibrary from "./pure_library.ts";
 import { JavaScriptTranslator } from "./javascript_translator.ts";
 import { WasmImports } from "./wasm_imports.ts";
-import { type InterpreterLayout, makeLoop } from "./wasm_interpreter.ts";
+import { interpreterLayout, makeLoop } from "./wasm_interpreter.ts";
 import { makeWasmTables, type WasmParts, type WasmTables, WasmTranslator } from "./wasm_translator.ts";
 
 /** Entries of the table from virtual page to records. */
@@ -212,24 +212,9 @@ export class Executor implements HookedExecutor {
 
   /** The interpreter's loop; null where not all that it needs lies in the memory that WebAssembly sees. */
   #makeLoop(): Handler | null {
-    const { hart } = this, { ram } = hart.memory, { loads, stores } = hart.translation.buffers;
-    const at = (array: ArrayBufferView) => ram.offsetOf(array) ?? NaN, state = at(this.#state);
-    const layout: InterpreterLayout = {
-      x: at(hart.x),
-      remaining: state + 4 * REMAINING,
-      pageOffset: state + 4 * PAGE_OFFSET,
-      pcHigh: state + 4 * PC_HIGH,
-      access: at(hart.access),
-      loads: at(loads),
-      stores: at(stores),
-      lines: at(ram.lines),
-      ram: at(ram.u8),
-      records: at(this.cache.words),
-      end: state + 4 * COUNT_END,
-      history: this.history === null ? undefined : at(this.history.words),
-      pages: ram.pages,
-    };
-    return Object.values(layout).some(Number.isNaN) ? null : makeLoop(this.#options, layout, ram.memory!);
+    const layout = interpreterLayout(this.hart, this.cache, this.history?.words ?? null),
+      { memory } = this.hart.memory.ram;
+    return Object.values(layout).some(Number.isNaN) ? null : makeLoop(this.#options, layout, memory!);
   }
 
   /**

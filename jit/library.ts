@@ -3,6 +3,8 @@
 
 import { give, HIGH, signed64, unsigned64 } from "../isa/pair.ts";
 
+export { sumHigh } from "../isa/pair.ts";
+
 /** Number of trailing zeros; 32 for 0. */
 export function countTrailingZeros(x: number): number {
   return x === 0 ? 32 : 31 - Math.clz32(x & -x);
@@ -14,12 +16,6 @@ export function countOnes(x: number): number {
   x = (x & 0x33333333) + ((x >>> 2) & 0x33333333) | 0;
   x = (x + (x >>> 4)) & 0x0f0f0f0f;
   return Math.imul(x, 0x01010101) >>> 24;
-}
-
-/** High half of the sum of a pair and a sign-extended word. */
-export function sumHigh(low: number, high: number, immediate: number): number {
-  const carry = (low >>> 0) + (immediate >>> 0) > 0xffff_ffff ? 1 : 0;
-  return high + (immediate >> 31) + carry | 0;
 }
 
 const SCALE = 2.3283064365386963e-10; // 2^-32

@@ -69,12 +69,8 @@ export function testAccess(
   const wide = xlen === 64, full = values.temp(wide ? "i64" : "i32"), at = values.temp("i32");
   values.push(address);
   if (memory === "bare") {
-    if (wide) f.i64(-ramBase | 0, -1), f.op("i64.add"), f.tee(full);
-    else f.i32(-ramBase | 0), f.op("i32.add"), f.tee(full);
     // Any alignment will do.
-    const limit = ramSize - size + 1;
-    if (wide) f.i64(limit, 0), f.op("i64.ge_u");
-    else f.i32(limit), f.op("i32.ge_u");
+    pushOutside(f, { xlen, ramBase, ramSize }, full, 0, size);
     f.brIf(slow, "unlikely");
     f.get(full), wide && f.op("i32.wrap_i64"), f.set(at);
   } else {
@@ -97,6 +93,39 @@ export function testAccess(
   return { at, full };
 }
 
+/**
+ * Takes an address from the stack and pushes whether `size` bytes from `distance` bytes after it on are not all in RAM. What they are
+ * above the start of RAM goes to the local variable `full`.
+ */
+export function pushOutside(
+  f: WasmFunction,
+  { xlen, ramBase, ramSize }: Pick<AccessOptions, "xlen" | "ramBase" | "ramSize">,
+  full: number,
+  distance: number,
+  size: number,
+): void {
+  const above = distance - ramBase, limit = ramSize - size + 1;
+  if (xlen === 64) {
+    f.i64(above | 0, Math.floor(above / 2 ** 32)), f.op("i64.add"), f.tee(full);
+    f.i64(limit, 0), f.op("i64.ge_u");
+  } else {
+    f.i32(above | 0), f.op("i32.add"), f.tee(full);
+    f.i32(limit), f.op("i32.ge_u");
+  }
+}
+
+/** Pushes what is not 0 where somebody watches the line of the byte `distance` bytes after an offset in RAM. */
+export function pushLine(
+  f: WasmFunction,
+  { layout }: Pick<AccessOptions, "layout">,
+  at: number,
+  distance: number,
+): void {
+  f.get(at);
+  if (distance !== 0) f.i32(distance), f.op("i32.add");
+  f.i32(LINE_SHIFT), f.op("i32.shr_u"), f.memory("i32.load8_u", layout.lines);
+}
+
 /** Pushes what is not 0 where a store reaches lines that somebody watches, or (`align`) is misaligned without translation. */
 export function pushWatched(
   f: WasmFunction,
@@ -105,9 +134,8 @@ export function pushWatched(
   size: number,
   align: boolean,
 ): void {
-  f.get(at), f.i32(LINE_SHIFT), f.op("i32.shr_u"), f.memory("i32.load8_u", layout.lines);
+  pushLine(f, { layout }, at, 0);
   if (align && memory === "bare" && size > 1) f.get(at), f.i32(size - 1), f.op("i32.and"), f.op("i32.or");
   if (align || size === 1) return;
-  f.get(at), f.i32(size - 1), f.op("i32.add"), f.i32(LINE_SHIFT), f.op("i32.shr_u");
-  f.memory("i32.load8_u", layout.lines), f.op("i32.or");
+  pushLine(f, { layout }, at, size - 1), f.op("i32.or");
 }

@@ -12,7 +12,7 @@ import { accessCode, callOwner, WORD_ARGUMENTS } from "./memory_access.ts";
 import type { HookSite } from "./code_hooks.ts";
 import type { Block, Region, RegionInstruction, RegisterSet } from "./region.ts";
 import { ELSEWHERE } from "./region_emitter.ts";
-import { LOADS, pushWatched, STORES, testAccess } from "./wasm_access.ts";
+import { LOADS, pushLine, pushOutside, pushWatched, STORES, testAccess } from "./wasm_access.ts";
 import { type Label, type MemoryInstruction, WasmFunction, type WasmType } from "./wasm_assembler.ts";
 import { type SharedAccess, type SharedCheck, sharedChecks } from "./passes/shared_checks.ts";
 import { signExtensions } from "./passes/sign_extensions.ts";
@@ -273,6 +273,7 @@ export class WasmEmitter {
   #lowHalf(n: number): number {
     return this.#low[n] ??= this.#f.local("i32", `w${n}`);
   }
+
   /** Leaves for an address by the way that all rare exits share. */
   #rareExit(pc: number, dirty: RegisterSet): void {
     const f = this.#f;
@@ -357,23 +358,17 @@ export class WasmEmitter {
    * where not all of it is RAM, or stores on the stack would reach code.
    */
   #sharedOffset({ check, isFirst }: SharedAccess): number {
-    const f = this.#f, { layout, ramBase, ramSize } = this.#options, wide = this.#word === "i64";
-    const at = this.#checked[check.number] ??= f.local("i32", `c${check.number}`);
+    const f = this.#f, at = this.#checked[check.number] ??= f.local("i32", `c${check.number}`);
     if (!isFirst) return at;
-    const bytes = check.end - check.start, full = this.#values.temp(this.#word), before = check.start - ramBase;
+    const full = this.#values.temp(this.#word);
     this.#widen(check.base);
-    f.get(this.#x[check.base]!);
-    if (wide) f.i64(before | 0, Math.floor(before / 2 ** 32)), f.op("i64.add"), f.tee(full);
-    else f.i32(before | 0), f.op("i32.add"), f.tee(full);
-    if (wide) f.i64(ramSize - bytes + 1, 0), f.op("i64.ge_u");
-    else f.i32(ramSize - bytes + 1), f.op("i32.ge_u");
+    f.get(this.#x[check.base]!), pushOutside(f, this.#options, full, check.start, check.end - check.start);
     f.if("unlikely");
     this.#leaveWhole();
-    f.get(full), wide && f.op("i32.wrap_i64"), f.set(at);
+    f.get(full), this.#word === "i64" && f.op("i32.wrap_i64"), f.set(at);
     if (!coversLines(check)) return at;
     linesOf(check).forEach((distance, k) => {
-      f.get(at), f.i32(distance), f.op("i32.add"), f.i32(LINE_SHIFT), f.op("i32.shr_u");
-      f.memory("i32.load8_u", layout.lines);
+      pushLine(f, this.#options, at, distance);
       if (k > 0) f.op("i32.or");
     });
     f.if("unlikely");
@@ -389,15 +384,15 @@ export class WasmEmitter {
 
   #loadMemory(s: Load): void {
     const f = this.#f, type: WasmType = s.memory === "i64" ? "i64" : "i32", amo = s.access === "amo";
-    const value = this.#values.temp(type), shared = this.#shared.get(s);
+    const value = this.#values.temp(type), shared = this.#shared.get(s), { ram } = this.#options.layout;
+    this.#values.define(s.temp, value, s.memory === "u8" || s.memory === "u16");
     if (shared !== undefined) {
       f.get(this.#sharedOffset(shared));
-      f.memory(LOADS[s.memory]!, this.#options.layout.ram + shared.distance - shared.check.start), f.set(value);
-      this.#values.define(s.temp, value, s.memory === "u8" || s.memory === "u16");
+      f.memory(LOADS[s.memory]!, ram + shared.distance - shared.check.start), f.set(value);
       return;
     }
     const { at, full, done } = this.#access(s.address, sizeOf(s.memory), amo, amo);
-    f.get(at), f.memory(LOADS[s.memory]!, this.#options.layout.ram), f.set(value);
+    f.get(at), f.memory(LOADS[s.memory]!, ram), f.set(value);
     f.br(done);
     f.end();
     f.i32(accessCode(s.memory, amo)), this.#pushAddress(full), f.call("missedLoad", 3, 1), f.if();
@@ -405,7 +400,6 @@ export class WasmEmitter {
     f.end();
     this.#load(type === "i64" ? "i64.load" : "i32.load", this.#options.layout.result), f.set(value);
     f.end();
-    this.#values.define(s.temp, value, s.memory === "u8" || s.memory === "u16");
   }
 
   #storeMemory(s: Store): void {

@@ -2,8 +2,10 @@
 // Operands of an instruction are taken from its record; everything else is emitted as in a compiled region.
 
 import { FIELD_IMM, FIELD_RD, FIELD_RS1, FIELD_RS2, type JumpTo, type Statement, type Value } from "../isa/ir.ts";
+import { COUNT_END, PAGE_OFFSET, PC_HIGH, REMAINING } from "../hart/counter.ts";
+import type { Hart } from "../hart/hart.ts";
 import { sizeOf } from "./emitter.ts";
-import { FIELD, FIRST_OPERATION, PAGE_RECORDS, RECORD_BYTES } from "./decode_cache.ts";
+import { type DecodeCache, FIELD, FIRST_OPERATION, PAGE_RECORDS, RECORD_BYTES } from "./decode_cache.ts";
 import {
   INLINE_OPERATIONS,
   type InterpreterOptions,
@@ -274,6 +276,27 @@ class LoopEmitter {
     f.get(this.#records), low(), f.i32(SCALE), f.op("i32.shl"), f.op("i32.add"), f.set(this.#p);
     this.#count();
   }
+}
+
+/** The layout of a hart's loop over the records of a cache; NaN stands for what does not lie in the memory that WebAssembly sees. */
+export function interpreterLayout(hart: Hart, cache: DecodeCache, history: Int32Array | null): InterpreterLayout {
+  const { ram } = hart.memory, { loads, stores } = hart.translation.buffers;
+  const at = (array: ArrayBufferView) => ram.offsetOf(array) ?? NaN, state = at(hart.count.state);
+  return {
+    x: at(hart.x),
+    remaining: state + 4 * REMAINING,
+    pageOffset: state + 4 * PAGE_OFFSET,
+    pcHigh: state + 4 * PC_HIGH,
+    access: at(hart.access),
+    loads: at(loads),
+    stores: at(stores),
+    lines: at(ram.lines),
+    ram: at(ram.u8),
+    records: at(cache.words),
+    end: state + 4 * COUNT_END,
+    history: history === null ? undefined : at(history),
+    pages: ram.pages,
+  };
 }
 
 /**

@@ -10,14 +10,14 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { Count, COUNT_END, PAGE_OFFSET, PC_HIGH, REMAINING } from "../hart/counter.ts";
+import { Count, PAGE_OFFSET, PC_HIGH, REMAINING } from "../hart/counter.ts";
 import { Hart } from "../hart/hart.ts";
 import { Ram } from "../hart/memory.ts";
 import type { Extension } from "../isa/extensions.ts";
 import { Decoder } from "../isa/decode.ts";
 import { DecodeCache } from "../jit/decode_cache.ts";
 import { operationNumbers } from "../jit/interpreter.ts";
-import { makeLoop } from "../jit/wasm_interpreter.ts";
+import { interpreterLayout, makeLoop } from "../jit/wasm_interpreter.ts";
 import { Bus } from "../machine/bus.ts";
 import { Machine } from "../machine/machine.ts";
 import { Program, RAM_BASE } from "./support/assemble.ts";
@@ -34,9 +34,6 @@ function loopOver(p: Program, extensions: readonly Extension[], threshold = 0) {
   const base = cache.pageAt(RAM_BASE);
   for (let slot = 0; slot < p.build().length / 2;) cache.fill(base + slot), slot += cache.lengthAt(base + slot);
   state[PAGE_OFFSET] = (RAM_BASE | 0) - 2 * base, state[PC_HIGH] = 0;
-  const at = (array: ArrayBufferView) => ram.offsetOf(array)!,
-    words = at(state),
-    { loads, stores } = hart.translation.buffers;
   const loop = makeLoop(
     {
       xlen,
@@ -47,21 +44,7 @@ function loopOver(p: Program, extensions: readonly Extension[], threshold = 0) {
       threshold,
       history: false,
     },
-    {
-      x: at(hart.x),
-      remaining: words + 4 * REMAINING,
-      pageOffset: words + 4 * PAGE_OFFSET,
-      pcHigh: words + 4 * PC_HIGH,
-      access: at(hart.access),
-      loads: at(loads),
-      stores: at(stores),
-      lines: at(ram.lines),
-      ram: at(ram.u8),
-      records: at(cache.words),
-      end: words + 4 * COUNT_END,
-      history: undefined,
-      pages: ram.pages,
-    },
+    interpreterLayout(hart, cache, null),
     ram.memory!,
   );
   /** Executes at most `most` instructions from an address; gives the address after it, and how many remain. */

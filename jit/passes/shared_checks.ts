@@ -35,12 +35,11 @@ const MOST_BYTES = 4096;
 /** The register of an address, and what is added to it; null for other forms. */
 function splitAddress(v: Value): { base: number; offset: number } | null {
   if (v.operation === "x") return { base: v.low, offset: 0 };
-  if (v.operation !== "add" || v.a!.operation !== "x") return null;
-  const b = v.b!, constant = b.operation === "signExtend64" ? b.a! : b;
-  if (constant.operation !== "const") return null;
+  const { a, b } = v;
+  if (v.operation !== "add" || a!.operation !== "x" || b!.operation !== "const") return null;
   // A sum that needs more than 32 bits is no distance.
-  if (b.type === "i64" && b.operation === "const" && b.high !== b.low >> 31) return null;
-  return { base: v.a!.low, offset: constant.low };
+  if (b!.type === "i64" && b!.high !== b!.low >> 31) return null;
+  return { base: a!.low, offset: b!.low };
 }
 
 /** The accesses of a block that share a check with others. */

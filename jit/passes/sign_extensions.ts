@@ -2,21 +2,8 @@
 // kept as its low half alone.
 
 import type { Value } from "../../isa/ir.ts";
-import { type Block, hasCalls, type RegisterSet } from "../region.ts";
-
-const COMPARISONS: ReadonlySet<string> = new Set([
-  "eq",
-  "ne",
-  "ltSigned",
-  "ltUnsigned",
-  "geSigned",
-  "geUnsigned",
-]);
-
-/** Whether a value is one of a comparison: 0 or 1. */
-export function isComparison(v: Value): boolean {
-  return COMPARISONS.has(v.operation);
-}
+import { NEVER_NEGATIVE } from "../emitter.ts";
+import type { Block, RegisterSet } from "../region.ts";
 
 /** What is known of registers and temporaries where a value is computed. */
 export interface KnownExtensions {
@@ -35,7 +22,7 @@ export function isSignExtension(v: Value, known: KnownExtensions): boolean {
     case "signExtend64":
       return true;
     case "zeroExtend64":
-      return isComparison(a!) || a!.operation === "zeroExtend8" || a!.operation === "zeroExtend16" || known.isSmall(a!);
+      return NEVER_NEGATIVE.has(a!.operation) || known.isSmall(a!);
     case "const":
       return v.high === v.low >> 31;
     case "and":
@@ -56,8 +43,6 @@ export function isSignExtension(v: Value, known: KnownExtensions): boolean {
 function after(block: Block, before: RegisterSet): RegisterSet {
   let set = before;
   for (const i of block.instructions) {
-    // A hook may set registers.
-    if (hasCalls(i)) set = 0;
     const temps = new Map<Value, boolean>(), small = new Set<Value>();
     const known: KnownExtensions = {
       isExtension: (v) => v.operation === "x" ? (set & 1 << v.low) !== 0 : temps.get(v),
