@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { progress } from "../scripts/progress.ts";
 import { ACCESS_GUEST, ACCESS_PARAMETERS, ACCESSES_PER_TURN, accessParameters } from "./guests.ts";
-import { CommandError, measure, median } from "./measure.ts";
+import { measure, median, runBench, runsOf } from "./measure.ts";
 
 const HELP = `deno run -A bench/access.ts [--runs=3]
 --runs   of each emulator for each kind of access; medians are shown`;
@@ -47,8 +47,7 @@ async function seconds(command: readonly string[], parameters: bigint, runs: num
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { runs: { type: "string", default: "3" }, help: { type: "boolean" } } });
   if (values.help === true) return console.log(HELP);
-  const runs = Number(values.runs);
-  if (!(runs >= 1)) throw new CommandError(["bench/access.ts"], `--runs=${values.runs}: not a number of at least 1`);
+  const runs = runsOf("bench/access.ts", values.runs);
   const columns = RUNNERS.flatMap(({ name }) => [`${name}, physical`, `${name}, Sv39`]);
   console.log(`| nanoseconds for | ${columns.join(" | ")} |\n|---|${"---:|".repeat(columns.length)}`);
   for (const { name, stores, misses } of KINDS) {
@@ -67,10 +66,4 @@ async function main(): Promise<void> {
   }
 }
 
-try {
-  await main();
-} catch (e) {
-  if (!(e instanceof CommandError)) throw e;
-  console.error(`bench: ${e.message}`);
-  process.exitCode = 1;
-}
+await runBench(main);

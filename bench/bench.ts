@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { exitGuest, type Guest, guests, INTEGER_PROGRAMS, notRunnable, parseReport } from "./guests.ts";
 import { firstLine, type Host, withHosts } from "./hosts.ts";
 import { progress } from "../scripts/progress.ts";
-import { CommandError, geometricMean, measure, median, residentBytes } from "./measure.ts";
+import { geometricMean, measure, median, residentBytes, runBench } from "./measure.ts";
 
 const HELP = `deno task bench [NAMES…] [--runs=5] [--scale=10] [--accel=interpreter|jit…] [--node]
 NAMES    programs (fib) or builds of them (virt64-fib); default: every program once for each width
@@ -203,9 +203,4 @@ async function showLargeStart(host: Host, command: readonly string[], runs: numb
   );
 }
 
-try {
-  await main();
-} catch (e) {
-  if (!(e instanceof CommandError)) throw e;
-  fail(e.message);
-}
+await runBench(main);

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { linuxFile } from "../scripts/fetch_linux.ts";
 import { progress } from "../scripts/progress.ts";
-import { CommandError, measure, median, residentBytes } from "./measure.ts";
+import { CommandError, measure, median, residentBytes, runBench, runsOf } from "./measure.ts";
 
 const HELP = `deno run -A bench/linux.ts [--runs=3] [--tests] [--accel=jit…]
 --runs   boots in hartbeat and in QEMU; medians are shown
@@ -26,8 +26,7 @@ async function main(): Promise<void> {
     },
   });
   if (values.help) return console.log(HELP);
-  const runs = Number(values.runs), path = (name: string) => linuxFile(name)!;
-  if (!(runs >= 1)) throw new CommandError(["bench/linux.ts"], `--runs=${values.runs}: not a number of at least 1`);
+  const runs = runsOf("bench/linux.ts", values.runs), path = (name: string) => linuxFile(name)!;
   if (linuxFile("Image") === undefined) throw new CommandError(["bench/linux.ts"], "no guest: deno task guests");
 
   const guest = [
@@ -69,10 +68,4 @@ async function main(): Promise<void> {
   console.log(`\n${statistics}`);
 }
 
-try {
-  await main();
-} catch (e) {
-  if (!(e instanceof CommandError)) throw e;
-  console.error(`bench: ${e.message}`);
-  process.exitCode = 1;
-}
+await runBench(main);

@@ -81,3 +81,25 @@ export function median(values: readonly number[]): number {
 export function geometricMean(values: readonly number[]): number {
   return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 }
+
+/** Runs a benchmark; a command that fails ends it with one line and exit code 1. */
+export async function runBench(main: () => Promise<void>): Promise<void> {
+  try {
+    await main();
+  } catch (e) {
+    if (!(e instanceof CommandError)) throw e;
+    console.error(`bench: ${e.message}`);
+    process.exitCode = 1;
+  }
+}
+
+/**
+ * The number of runs that `--runs=` asks for.
+ *
+ * @throws {CommandError} If it is not at least 1.
+ */
+export function runsOf(script: string, text: string): number {
+  const runs = Number(text);
+  if (!(runs >= 1)) throw new CommandError([script], `--runs=${text}: not a number of at least 1`);
+  return runs;
+}

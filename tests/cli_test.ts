@@ -2,13 +2,13 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { buildGuest, COMPILER, compilerIdentity, GUEST_PROGRAMS } from "../scripts/build_guests.ts";
 import { hartbeat, missing, program, qemu, Running, shell } from "./support/command.ts";
+import { withFolder, withFolderFor } from "./support/folder.ts";
 import { qemuMissing } from "./support/qemu.ts";
 
 const NOGRAPHIC = ["-machine", "virt", "-nographic"];
@@ -30,16 +30,6 @@ kernel: starting a program in U-mode
 user: hello from U-mode
 kernel: user program ended with 0
 `;
-
-/** Calls `f` with a folder that is there as long as it runs. */
-function withFolder(f: (folder: string) => void): void {
-  const folder = mkdtempSync(join(tmpdir(), "hartbeat-"));
-  try {
-    f(folder);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
 
 test("the Rust kernel prints its panic and its exit code is that of the process", () => {
   const { code, stdout, stderr } = hartbeat([
@@ -137,19 +127,15 @@ test("a guest that waits for ever without any input ends with 1 and a reason", (
 });
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  test(`${signal} ends a busy guest with 0, as in QEMU`, async () => {
-    const folder = mkdtempSync(join(tmpdir(), "hartbeat-"));
-    try {
+  test(`${signal} ends a busy guest with 0, as in QEMU`, () =>
+    withFolderFor(async (folder) => {
       const file = join(folder, "console");
       const run = new Running(["-serial", `file:${file}`, "-bios", program("flood")]);
       await run.until(() => existsSync(file) && statSync(file).size > 0);
       run.signal(signal);
       assert.equal(await run.ended(), 0);
       assert.equal(run.stderr, `hartbeat: terminating on signal ${signal}\n`);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  });
+    }));
 }
 
 test("a signal ends the process though nobody reads its output", async () => {

@@ -3,8 +3,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { positionAt } from "../debug/dwarf/scopes.ts";
@@ -12,19 +11,10 @@ import { ABI_NAMES } from "../isa/registers.ts";
 import { AddressError, Machine } from "../mod.ts";
 import { listing, objdumpMissing } from "./objdump.ts";
 import { DEBUG_PROGRAMS, programPath, symbolFile, xlenOf } from "./support/debug_programs.ts";
+import { withFolder } from "./support/folder.ts";
 import { gdbMissing } from "./support/gdb.ts";
 import { printedByGdb } from "./support/gdb_oracle.ts";
 import { qemuMissing } from "./support/qemu.ts";
-
-/** Calls `f` with an empty folder. */
-function withFolder<T>(f: (folder: string) => T): T {
-  const folder = mkdtempSync(join(tmpdir(), "hartbeat-"));
-  try {
-    return f(folder);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
 
 /** Lines that a program prints, into a file: pipes are short. */
 function linesOf(command: string, args: readonly string[]): string[] {

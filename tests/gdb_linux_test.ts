@@ -4,22 +4,15 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { test } from "node:test";
 import { linuxFile } from "../scripts/fetch_linux.ts";
 import { kernelSymbols, symbolElf } from "../scripts/linux_symbols.ts";
 import { gdbMissing, gdbOfHartbeat, gdbOfQemu } from "./support/gdb.ts";
+import { linuxMissing } from "./support/linux.ts";
 import { qemuMissing } from "./support/qemu.ts";
 
-function missing(): string | false {
-  if (linuxFile("Image") === undefined) {
-    const why = "guests/linux is needed: deno task guests";
-    if (process.env.CI) throw new Error(why);
-    return why;
-  }
-  // Ten seconds of a processor.
-  return "Deno" in globalThis ? false : "runs under Deno only, since it takes long";
-}
+// Ten seconds of a processor.
+const takesLong = "Deno" in globalThis ? false : "runs under Deno only, since it takes long";
 
 /** GDB's text without which of the harts the firmware starts first, which is a matter of luck. */
 function normal(text: string): string {
@@ -34,7 +27,7 @@ function normal(text: string): string {
 const before = (text: string) => normal(text.slice(0, text.indexOf("@@")));
 
 test("Linux with its symbols: hbreak start_kernel, backtraces in an interrupt and four harts read as with QEMU", {
-  skip: missing() || gdbMissing() || qemuMissing(64),
+  skip: linuxMissing() || takesLong || gdbMissing() || qemuMissing(64),
 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), "hartbeat-linux-")), elf = join(folder, "symbols.elf");
   const file = (name: string) => linuxFile(name)!;

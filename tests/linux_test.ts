@@ -18,6 +18,7 @@ import { bootLinux } from "../scripts/boot_linux.ts";
 import strace from "../scripts/strace.ts";
 import { FaultyDisk } from "../scripts/faulty_disk.ts";
 import { linuxFile } from "../scripts/fetch_linux.ts";
+import { linuxMissing } from "./support/linux.ts";
 import { qemuMissing } from "./support/qemu.ts";
 
 const MEMORY = "256M", BUDGET = 6_000_000_000;
@@ -45,13 +46,7 @@ ST done
 /** What else the first process computes. */
 const COMPUTED = ["sumsq 2668667000", "2^64 = 18446744073709551616", "child 3", "slept 1", "loop 500"];
 
-function missing(): string | false {
-  if (linuxFile("Image") !== undefined) return false;
-  const why = "guests/linux is needed: deno task guests";
-  if (process.env.CI) throw new Error(why);
-  return why;
-}
-const more = missing() || (process.env.HARTBEAT_LINUX === "all" ? false : "takes minutes: HARTBEAT_LINUX=all");
+const more = linuxMissing() || (process.env.HARTBEAT_LINUX === "all" ? false : "takes minutes: HARTBEAT_LINUX=all");
 
 function boot(kind: "auto" | "shell" | "disk" | "devices", options: MachineOptions = {}): Promise<Machine> {
   const file = (name: string) => linuxFile(name)!;
@@ -111,12 +106,12 @@ function check(output: string): void {
   assert.doesNotMatch(output, /Oops|BUG:|Kernel panic|WARNING:/);
 }
 
-test("Linux boots under OpenSBI, passes its self-test and powers off", { skip: missing() }, async () => {
+test("Linux boots under OpenSBI, passes its self-test and powers off", { skip: linuxMissing() }, async () => {
   await using machine = await boot("auto");
   check(await toTheEnd(machine));
 });
 
-test("the self-test under Linux prints the same in QEMU", { skip: missing() || qemuMissing(64) }, () => {
+test("the self-test under Linux prints the same in QEMU", { skip: linuxMissing() || qemuMissing(64) }, () => {
   const file = (name: string) => linuxFile(name)!;
   const { stdout } = spawnSync("qemu-system-riscv64", [
     ...["-machine", "virt", "-m", MEMORY, "-nographic", "-bios", file("fw_jump.bin"), "-kernel", file("Image")],

@@ -2,17 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import {
-  linkSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { linkSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Machine } from "../machine/machine.ts";
@@ -20,6 +10,7 @@ import type { SemihostingOptions } from "../machine/options.ts";
 import type { Stop } from "../machine/stop.ts";
 import { Program } from "./support/assemble.ts";
 import { hartbeat } from "./support/command.ts";
+import { withFolder, withFolderFor } from "./support/folder.ts";
 import { printing, qemuMissing } from "./support/qemu.ts";
 
 type Xlen = 32 | 64;
@@ -115,19 +106,9 @@ class Caller {
   }
 }
 
-/** Calls `f` with a fresh folder. */
-async function withFolder<T>(f: (folder: string) => T | Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), "hartbeat-semi-"));
-  try {
-    return await f(folder);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
 /** What a guest prints in QEMU, with `folder` as working directory, and QEMU's exit code. */
 function inQemu(xlen: Xlen, elf: Uint8Array, folder: string, config = ""): { text: string; code: number | null } {
-  return withFolderSync((own) => {
+  return withFolder((own) => {
     writeFileSync(join(own, "guest.elf"), elf);
     const options = ["-machine", "virt", "-display", "none", "-monitor", "none", "-bios", join(own, "guest.elf")];
     const output = join(own, "output.txt");
@@ -137,15 +118,6 @@ function inQemu(xlen: Xlen, elf: Uint8Array, folder: string, config = ""): { tex
     ], { cwd: folder, timeout: 60_000, input: "" });
     return { text: readFileSync(output, "latin1"), code: status };
   });
-}
-
-function withFolderSync<T>(f: (folder: string) => T): T {
-  const folder = mkdtempSync(join(tmpdir(), "hartbeat-semi-"));
-  try {
-    return f(folder);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 }
 
 /** The same in hartbeat. */
@@ -191,7 +163,7 @@ for (const xlen of [32, 64] as const) {
     g.call(HEAPINFO, "buffer").print().dump("buffer", 4).direct(TICKFREQ, 0).print().call(ELAPSED, 0, 0).print();
     g.call(TMPNAM, "buffer", 1, 3).print().call(TMPNAM, "buffer", 1, 200).print();
     const elf = g.elf();
-    await withFolder(async (folder) => {
+    await withFolderFor(async (folder) => {
       const expected = inQemu(xlen, elf, folder, ",arg=prog,arg=first arg");
       const { text, stop } = await inHartbeat(elf, { folder, args: ["prog", "first arg"] });
       assert.deepEqual(text.split(" "), expected.text.split(" "));
@@ -217,7 +189,7 @@ for (const xlen of [32, 64] as const) {
       const g = new Caller(xlen);
       make(g);
       const elf = g.elf();
-      await withFolder((folder) => {
+      await withFolderFor((folder) => {
         const path = join(folder, "guest.elf");
         writeFileSync(path, elf);
         assert.equal(hartbeat(["-serial", "null", "-semihosting", "-bios", path]).code, inQemu(xlen, elf, folder).code);
@@ -307,7 +279,7 @@ for (const xlen of [32, 64] as const) {
 }
 
 test("what is written to a file opened to append goes to its end, whatever the position", async () => {
-  await withFolder(async (folder) => {
+  await withFolderFor(async (folder) => {
     writeFileSync(join(folder, "log"), "first\n");
     const g = new Caller(32);
     g.open("log", 8).call(SEEK, 1, 0).call(WRITE, 1, g.text("second\n"), 7).print().call(FLEN, 1).print();
@@ -320,7 +292,7 @@ test("what is written to a file opened to append goes to its end, whatever the p
 });
 
 test("no name leads out of the folder: .., absolute names, links, devices", async () => {
-  await withFolder(async (outside) => {
+  await withFolderFor(async (outside) => {
     const folder = join(outside, "inside");
     mkdirSync(join(folder, "sub"), { recursive: true });
     writeFileSync(join(outside, "secret.txt"), "secret");

@@ -7,7 +7,8 @@ import { Buffer } from "node:buffer";
 import process from "node:process";
 import { test } from "node:test";
 import { Machine } from "../mod.ts";
-import { disk, ext4FileSystem, fatFileSystem, mkfsMissing } from "./support/disk_image.ts";
+import { missing as missingTool } from "./support/command.ts";
+import { disk, ext4FileSystem, fatFileSystem } from "./support/disk_image.ts";
 
 const U_BOOT = "/usr/lib/u-boot/qemu-riscv64/u-boot.bin";
 const S_MODE = "/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin";
@@ -96,7 +97,7 @@ async function command(machine: Machine, line: string): Promise<string> {
 // What it prints is what it prints in QEMU 7.2 with the same devices.
 test(
   "U-Boot finds the devices that it finds in QEMU, and reads and writes file systems on a virtio disk",
-  { skip: skip || mkfsMissing() },
+  { skip: skip || missingTool("mkfs.ext4", "-V", "e2fsprogs") },
   async () => {
     const hello = new TextEncoder().encode("hello from FAT\n");
     const image = disk([

@@ -9,16 +9,8 @@ import { LoadError, Machine, type MachineOptions, OptionError } from "../mod.ts"
 import { MemoryBlocks, Overlay } from "../devices/block_backend.ts";
 import { randomWords } from "./random_words.ts";
 import { hartbeat, program, qemu } from "./support/command.ts";
+import { withFolder } from "./support/folder.ts";
 import { qemuMissing } from "./support/qemu.ts";
-
-function inFolder<T>(body: (folder: string) => T): T {
-  const folder = mkdtempSync(join(tmpdir(), "hartbeat-"));
-  try {
-    return body(folder);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
 
 function bytes(length: number, seed = 5): Uint8Array<ArrayBuffer> {
   const next = randomWords(seed);
@@ -29,7 +21,7 @@ for (const xlen of [64, 32] as const) {
   for (const legacy of [true, false]) {
     const name = `a driver for RV${xlen} and the ${legacy ? "legacy" : "modern"} transport works as on QEMU`;
     test(name, { skip: qemuMissing(xlen) }, () => {
-      inFolder((folder) => {
+      withFolder((folder) => {
         const outcomes = [(args: string[]) => qemu(xlen, args), (args: string[]) => hartbeat(args)].map((run, k) => {
           const image = join(folder, `disk${k}.img`), output = join(folder, `output${k}.txt`);
           writeFileSync(image, bytes(65536));
@@ -103,7 +95,7 @@ test("snapshot, of a drive or of all, leaves the image as it was, and the guest 
 });
 
 test("a read-only disk refuses to be written, and its file may be read-only", () => {
-  inFolder((folder) => {
+  withFolder((folder) => {
     const path = join(folder, "disk.img");
     writeFileSync(path, bytes(65536), { mode: 0o444 });
     const run = hartbeat([

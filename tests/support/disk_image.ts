@@ -2,10 +2,9 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import process from "node:process";
+import { withFolder } from "./folder.ts";
 
 const SECTOR = 512;
 
@@ -40,16 +39,9 @@ export function fatFileSystem(name: string, content: Uint8Array): Uint8Array {
   return image;
 }
 
-/** Why there is no `mkfs.ext4`, or false if there is one. In CI there has to be. */
-export function mkfsMissing(): string | false {
-  if (spawnSync("mkfs.ext4", ["-V"]).error === undefined || process.env["CI"] !== undefined) return false;
-  return "mkfs.ext4 is missing: apt-get install e2fsprogs";
-}
-
 /** An ext4 file system of some MiB that holds files by path. */
 export function ext4FileSystem(mebibytes: number, files: Readonly<Record<string, Uint8Array>>): Uint8Array {
-  const folder = mkdtempSync(join(tmpdir(), "hartbeat-"));
-  try {
+  return withFolder((folder) => {
     for (const [path, bytes] of Object.entries(files)) {
       mkdirSync(dirname(join(folder, "root", path)), { recursive: true });
       writeFileSync(join(folder, "root", path), bytes);
@@ -58,9 +50,7 @@ export function ext4FileSystem(mebibytes: number, files: Readonly<Record<string,
     const { status, stderr, error } = spawnSync("mkfs.ext4", options, { encoding: "utf8" });
     assert.equal(status, 0, `mkfs.ext4 (apt-get install e2fsprogs): ${error ?? stderr}`);
     return readFileSync(image);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  });
 }
 
 /** A disk with an MBR and up to four partitions, each 1 MiB after the end of the one before: type and contents. */

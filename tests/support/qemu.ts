@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import type { Xlen } from "../../isa/instruction.ts";
 import type { Program } from "./assemble.ts";
+import { withFolder } from "./folder.ts";
 
 const UART = 0x1000_0000, FINISHER = 0x10_0000;
 
@@ -39,14 +39,11 @@ export function qemuMissing(xlen: Xlen): string | false {
 
 /** Calls `f` with the path of a file that holds `image`, in a folder that is there as long as it runs. */
 function withFile<T>(image: Uint8Array, f: (path: string, folder: string) => T): T {
-  const folder = mkdtempSync(join(tmpdir(), "hartbeat-"));
-  try {
+  return withFolder((folder) => {
     const path = join(folder, "guest.elf");
     writeFileSync(path, image);
     return f(path, folder);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  });
 }
 
 /** What QEMU prints on standard output: to a file, since into a pipe that is full it loses characters. */
@@ -69,13 +66,8 @@ function run(xlen: Xlen, options: readonly string[], folder: string, input = "")
 
 /** What QEMU's monitor prints before the first instruction of a machine, with the commands themselves, up to `quit`. */
 export function monitorOfQemu(xlen: Xlen, options: readonly string[], commands: readonly string[]): string {
-  const folder = mkdtempSync(join(tmpdir(), "hartbeat-"));
-  try {
-    const input = `${[...commands, "quit"].join("\n")}\n`;
-    return run(xlen, ["-S", "-serial", "null", "-monitor", "stdio", ...options], folder, input);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  const input = `${[...commands, "quit"].join("\n")}\n`;
+  return withFolder((folder) => run(xlen, ["-S", "-serial", "null", "-monitor", "stdio", ...options], folder, input));
 }
 
 /** What an ELF prints on QEMU's `virt` board, loaded by `-bios` or `-kernel`, with further options. */
