@@ -10,8 +10,12 @@ export const IN_REGION = 6;
 export const SITE = 7;
 /** Two words for the results of functions that WebAssembly calls. */
 export const RESULT = 8;
-/** Count of instructions at the end of the slice, its low 32 bits; read where history is kept. */
+/** Count of instructions at the end of the slice, its low 32 bits. */
 export const COUNT_END = 12;
+/** Not 0: compiled code was left before an access that the interpreter must make. */
+export const LEFT = 13;
+/** Why the dispatcher (wasm_dispatcher.ts) gave a negative number. */
+export const REASON = 14;
 
 /**
  * Counts instructions. Running code counts down `state[REMAINING]`, the instructions that it may still execute including

@@ -32,6 +32,9 @@ import {
   USER,
 } from "./trap.ts";
 
+/** Index into `Hart.access`: twice the privilege level, and 1, by which tables of pages of instructions are told apart. */
+export const FETCH_KEY = 1;
+
 /** Number of the register that writes to x0 go to. */
 export const SINK = 32;
 
@@ -198,7 +201,7 @@ export class Hart {
   readonly triggers: Triggers;
   /**
    * What generated code that is interpreted needs to know of the present access rights: word 0 is where the entries of the
-   * data's privilege level begin in the translation look-aside buffers.
+   * data's privilege level begin in the translation look-aside buffers, `FETCH_KEY` the privilege level of instructions.
    */
   readonly access: Int32Array;
   /**
@@ -333,6 +336,7 @@ export class Hart {
   accessChanged(): void {
     const data = this.translation.dataPrivilege;
     this.access[0] = tlbBase(data);
+    this.access[FETCH_KEY] = this.privilege << 1 | 1;
     const masked = this.#masksPointers && maskedBits(this, data) > 0;
     const bare = !this.watchesLoads && !this.triggers.watchesData && !masked && !this.#restricted(this.privilege) &&
       (data === this.privilege || !this.#restricted(data));

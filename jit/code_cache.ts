@@ -142,8 +142,8 @@ export class CodeCache {
   readonly table: Cell[];
   /** What compiles regions: the first that can. To be set before anything is compiled. */
   translators: readonly Translator[] = [];
-  /** Runs a region and those that follow it, if a translator can do that faster: see `WasmTranslator`. */
-  dispatch: ((depth: number) => number) | undefined;
+  /** Interprets from a record on and runs regions, if a translator can do that: see `WasmTranslator`. */
+  dispatch: ((record: number) => number) | undefined;
   /** Called when a region was compiled or dropped, with the physical address of its entry. */
   onChange: (physical: number, compiled: boolean) => void = () => {};
   readonly #parts: CodeCacheOptions;

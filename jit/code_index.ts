@@ -7,11 +7,15 @@ import type { HookChange } from "./code_hooks.ts";
 import type { CodeCache, Compilation, CompiledRegion, CompilerOptions } from "./code_cache.ts";
 import { physicalAddress, type Region } from "./region.ts";
 import { type CompilerStatistics, noStatistics } from "./statistics.ts";
+import { FIGURE } from "./wasm_dispatcher.ts";
 
 /** The compiled regions of a hart. */
 export class CodeIndex {
   readonly options: CompilerOptions;
+  /** Without what `figures` counts. */
   readonly statistics: CompilerStatistics = noStatistics();
+  /** What dispatchers count: see `FIGURE`. */
+  readonly figures: BigInt64Array;
   readonly #ram: Ram;
   readonly #count: Count;
   readonly #byLine = new Map<number, Set<CompiledRegion>>();
@@ -28,6 +32,22 @@ export class CodeIndex {
     this.options = options;
     this.#ram = ram;
     this.#count = count;
+    const words = ram.words(16);
+    this.figures = new BigInt64Array(words.buffer, words.byteOffset, 8);
+  }
+
+  /** All figures. */
+  totals(): CompilerStatistics {
+    const { statistics, figures } = this, { exits } = statistics;
+    const figure = (name: keyof typeof FIGURE) => Number(figures[FIGURE[name]]);
+    const { slice, notCompiled } = exits;
+    return {
+      ...statistics,
+      executed: statistics.executed + figure("executed"),
+      entries: statistics.entries + figure("entries"),
+      links: statistics.links + figure("regions") - figure("entries"),
+      exits: { ...exits, slice: slice + figure("slice"), notCompiled: notCompiled + figure("notCompiled") },
+    };
   }
 
   /** Makes room for a region of `size` instructions. */

@@ -5,8 +5,10 @@ import { HIGH } from "../isa/pair.ts";
 import {
   COUNT_END,
   IN_REGION,
+  LEFT,
   PAGE_OFFSET,
   PC_HIGH,
+  REASON,
   RECORD,
   REMAINING,
   RESULT,
@@ -16,7 +18,7 @@ import {
 } from "../hart/counter.ts";
 import { multiplyAdd } from "../hart/double_operations.ts";
 import { FloatUnit } from "../hart/float_unit.ts";
-import type { Hart } from "../hart/hart.ts";
+import { FETCH_KEY, type Hart } from "../hart/hart.ts";
 import { AMO, LoadStoreUnit } from "../hart/load_store_unit.ts";
 import { WATCH } from "../hart/memory.ts";
 import { EXECUTE, MIXED } from "../hart/pmp.ts";
@@ -24,7 +26,7 @@ import { LargePages, tlbBase, TranslationBuffers } from "../hart/tlb.ts";
 import { CAUSE, Exception, INTERPRET, raise } from "../hart/trap.ts";
 import { type BreakpointAddress, Breakpoints } from "./breakpoints.ts";
 import { type CodeHooks, HALTED, type HookChange, type HookedExecutor } from "./code_hooks.ts";
-import type { Cell, CodeCache, Compilation, CompilerOptions } from "./code_cache.ts";
+import type { Cell, CodeCache, Compilation, CompileReason, CompilerOptions } from "./code_cache.ts";
 import { CodeIndex } from "./code_index.ts";
 import { CodeSpace, physicalPage } from "./code_space.ts";
 import { ELSEWHERE, type RegionText, SHORT_INSTRUCTION } from "./region_emitter.ts";
@@ -53,10 +55,9 @@ import * as pureLibrary from "./pure_library.ts";
 import { JavaScriptTranslator } from "./javascript_translator.ts";
 import { WasmImports } from "./wasm_imports.ts";
 import { interpreterLayout, makeLoop } from "./wasm_interpreter.ts";
+import { PAGE_ENTRIES, PAGE_ENTRY, pageEntry } from "./page_table.ts";
+import { DISPATCH } from "./wasm_dispatcher.ts";
 import { makeWasmTables, type WasmParts, type WasmTables, WasmTranslator } from "./wasm_translator.ts";
-
-/** Entries of the table from virtual page to records. */
-const PAGE_TABLE = 1024;
 
 /** Pages of decoded instructions: physical ones, and those reached through virtual addresses, of which there are more. */
 const BARE_PAGES = 1024, TRANSLATED_PAGES = 2048;
@@ -89,10 +90,8 @@ export class Executor implements HookedExecutor {
   #state: Int32Array;
   readonly #loop: Handler | null;
   #handlers: Handler[] = [];
-  // Virtual page (bit 0 says that the entry is valid, the next two at which privilege level) to first record.
-  #pageLow = new Int32Array(PAGE_TABLE);
-  #pageHigh = new Int32Array(PAGE_TABLE);
-  #pageBase = new Int32Array(PAGE_TABLE);
+  /** From virtual page to first record: see `PAGE_ENTRY`. */
+  readonly #pages: Int32Array;
   readonly #largePages = new LargePages();
   /** Compiled regions; null if everything is interpreted. */
   readonly code: CodeIndex | null;
@@ -104,8 +103,8 @@ export class Executor implements HookedExecutor {
   #unit: LoadStoreUnit;
   #callDepth = 0;
   readonly #breakpoints: Breakpoints;
-  /** Compiled code was left before an access that the interpreter must make. */
-  #missed = false;
+  /** How many traps of compiled code were counted when it last ended. */
+  #traps = 0;
   /** What a function that compiled code called has thrown, and is no exception of the guest. */
   #failure: { readonly error: unknown } | null = null;
   readonly #wasmImports: WasmImports;
@@ -141,6 +140,7 @@ export class Executor implements HookedExecutor {
       this.#isTranslated ? TRANSLATED_PAGES : BARE_PAGES,
       this.#isTranslated ? WATCH.decodedVirtual : WATCH.decoded,
     );
+    this.#pages = hart.memory.ram.words(PAGE_ENTRIES * PAGE_ENTRY);
     this.cache.breakpoints = this.#breakpoints[memory];
     this.cache.onFlush = () => this.forgetPages();
     if (this.#isTranslated) hart.onFetchChange = (low, high) => this.#fetchChanged(low, high);
@@ -184,7 +184,7 @@ export class Executor implements HookedExecutor {
       ...(this.history !== null && { HISTORY: this.history.words }),
       enter: (low: number, high: number) => this.enter(low, high),
       heat: (record: number) => this.cache.heat(record),
-      becameHot: (record: number) => this.#becameHot(record),
+      becameHot: (record: number) => this.#compileAt(record, "hot"),
       slowLoad: this.#slowLoad,
       slowStore: this.#slowStore,
       caught: (e: unknown) => this.#caught(e),
@@ -194,7 +194,7 @@ export class Executor implements HookedExecutor {
     };
     this.#callDepth = options?.callDepth ?? 0;
     this.#wasmImports = new WasmImports(hart, unit, (error) => {
-      this.#missed = true;
+      this.#state[LEFT] = 1;
       if (error !== null) this.#failure = { error };
     });
     for (let operation = 0; operation < FIRST_OPERATION + OPERATION_FORMS.length; operation++) {
@@ -212,7 +212,7 @@ export class Executor implements HookedExecutor {
 
   /** The interpreter's loop; null where not all that it needs lies in the memory that WebAssembly sees. */
   #makeLoop(): Handler | null {
-    const layout = interpreterLayout(this.hart, this.cache, this.history?.words ?? null),
+    const layout = interpreterLayout(this.hart, this.cache, this.#pages, this.history?.words ?? null),
       { memory } = this.hart.memory.ram;
     return Object.values(layout).some(Number.isNaN) ? null : makeLoop(this.#options, layout, memory!);
   }
@@ -225,13 +225,12 @@ export class Executor implements HookedExecutor {
     const state = this.#state, handlers = this.#handlers, loop = this.#loop, { cache, history } = this;
     for (;;) {
       if (loop !== null) {
-        record = loop(record);
+        record = (this.#spaceAt(state[PC_HIGH]!)?.cache.dispatch ?? loop)(record);
         if (record < 0) {
-          record = ~record;
-          this.#becameHot(record);
-          if (state[REMAINING]! > 0) continue;
+          record = this.#dispatched(record);
+          if (record >= 0 && state[REMAINING]! > 0) continue;
         }
-        if (state[REMAINING]! <= 0) return record;
+        if (record < 0 || state[REMAINING]! <= 0) return record;
       }
       let operation = cache.operation(record);
       do {
@@ -278,7 +277,7 @@ export class Executor implements HookedExecutor {
 
   /** Forgets which page of records belongs to which virtual page. */
   forgetPages(): void {
-    this.#pageLow.fill(0);
+    this.#pages.fill(0);
     this.#largePages.clear();
   }
 
@@ -286,27 +285,27 @@ export class Executor implements HookedExecutor {
   #fetchChanged(low?: number, high?: number): void {
     if (low === undefined || high === undefined || this.#largePages.sizesAt(low, high).length > 0) this.forgetPages();
     else {
-      const index = low >>> 12 & PAGE_TABLE - 1;
-      if (((this.#pageLow[index]! ^ low) & -4096) === 0) this.#pageLow[index] = 0;
+      const at = pageEntry(low), pages = this.#pages;
+      if (((pages[at]! ^ low) & -4096) === 0) pages[at] = 0;
     }
     for (const space of this.#spaces.values()) space.fetchChanged(low, high);
   }
 
   /** Finds the record of an address and makes its page the current one; -1 (with the hart's pc set) if it has none. */
   enter(low: number, high: number): number {
-    const index = low >>> 12 & PAGE_TABLE - 1, key = low & -4096 | this.hart.privilege << 1 | 1;
+    const at = pageEntry(low), key = low & -4096 | this.hart.access[FETCH_KEY]!, pages = this.#pages;
     let base: number;
-    if (this.#pageLow[index] === key && this.#pageHigh[index] === high) base = this.#pageBase[index]!;
+    if (pages[at] === key && pages[at + 1] === high) base = pages[at + 2]!;
     else {
       base = this.#isTranslated ? this.#translatedPage(low, high) : this.cache.pageAt(physicalPage(low, high));
       if (base < 0) {
         this.hart.setPc(low, high);
         return -1;
       }
-      this.#pageLow[index] = key;
-      this.#pageHigh[index] = high;
-      this.#pageBase[index] = base;
-      if (this.#hooks !== null) this.#markPage(index);
+      pages[at] = key;
+      pages[at + 1] = high;
+      pages[at + 2] = base;
+      if (this.#hooks !== null) this.#markPage(at);
     }
     this.#state[PAGE_OFFSET] = (low & -4096) - 2 * base;
     this.#state[PC_HIGH] = high;
@@ -437,15 +436,15 @@ export class Executor implements HookedExecutor {
   #hooksChanged(hooks: CodeHooks, { isClass }: HookChange): void {
     this.#hooks = this.cache.hooks = hooks.isEmpty ? null : hooks;
     if (isClass) this.cache.redecode();
-    for (let index = 0; index < PAGE_TABLE; index++) if ((this.#pageLow[index]! & 1) !== 0) this.#markPage(index);
+    for (let at = 0; at < this.#pages.length; at += PAGE_ENTRY) if ((this.#pages[at]! & 1) !== 0) this.#markPage(at);
   }
 
   /** Gives the instructions of a virtual page that are hooked by address to the hooks, by their physical address. */
-  #markPage(index: number): void {
-    const hooks = this.#hooks;
+  #markPage(at: number): void {
+    const hooks = this.#hooks, pages = this.#pages;
     if (hooks === null) return;
-    const page = this.cache.physicalOf(this.#pageBase[index]!);
-    for (const offset of hooks.offsetsIn(this.#pageLow[index]! & -4096, this.#pageHigh[index]!)) {
+    const page = this.cache.physicalOf(pages[at + 2]!);
+    for (const offset of hooks.offsetsIn(pages[at]! & -4096, pages[at + 1]!)) {
       hooks.marked.add(page + offset);
       this.cache.forget(page + offset);
     }
@@ -514,8 +513,7 @@ export class Executor implements HookedExecutor {
     if (next < 0 || this.cache.operation(next) === COMPILED || this.cache.heat(next) !== this.#options.threshold) {
       return;
     }
-    const state = this.#state;
-    this.#spaceAt(state[PC_HIGH]!)?.cache.compile((state[PAGE_OFFSET]! + 2 * next) | 0, "exit");
+    this.#compileAt(next, "exit");
   }
 
   // Compiled code.
@@ -594,7 +592,7 @@ export class Executor implements HookedExecutor {
     const javaScript = new JavaScriptTranslator({ options, count: hart.count, x: hart.x, cell, make });
     const wasm = this.code!.options.target === "javascript"
       ? null
-      : this.#wasmTranslator(options, cache, loads, stores);
+      : this.#wasmTranslator(options, cache, loads, stores, space);
     cache.translators = wasm === null ? [javaScript] : [wasm, javaScript];
     cache.dispatch = wasm?.dispatch;
     cache.onChange = (physical, compiled) => this.#codeChanged(physical, compiled);
@@ -607,18 +605,23 @@ export class Executor implements HookedExecutor {
     cache: CodeCache,
     loads: Int32Array,
     stores: Int32Array,
+    { high, privilege }: CodeSpace,
   ): WasmTranslator | null {
     const { hart } = this, { ram } = hart.memory, state = ram.offsetOf(this.#state);
     const tables = this.#wasmTables.pop() ?? makeWasmTables(ram), { ready, lookUp } = tables;
     const [x, loadsAt, storesAt, readyAt, lookUpAt] = [hart.x, loads, stores, ready, lookUp].map((a) =>
       ram.offsetOf(a)
     );
+    const [access, records, pageTable, figures] = [hart.access, this.cache.words, this.#pages, this.code!.figures].map(
+      (a) => ram.offsetOf(a) ?? NaN,
+    ) as [number, number, number, number];
     const history = this.history === null ? undefined : ram.offsetOf(this.history.words);
     const lines = ram.offsetOf(ram.lines), ramAt = ram.offsetOf(ram.u8);
     if (
       ram.memory === null || state === undefined || x === undefined || loadsAt === undefined ||
       storesAt === undefined ||
-      readyAt === undefined || lookUpAt === undefined || (this.history !== null && history === undefined)
+      readyAt === undefined || lookUpAt === undefined || this.#loop === null || Number.isNaN(figures) ||
+      (this.history !== null && history === undefined)
     ) return null;
     const layout = {
       x,
@@ -634,7 +637,18 @@ export class Executor implements HookedExecutor {
       lookUp: lookUpAt,
       pages: ram.pages,
     };
+    const { threshold, regionInstructions } = this.code!.options;
     return new WasmTranslator({
+      dispatcher: {
+        threshold,
+        regionInstructions,
+        callDepth: this.#callDepth,
+        high,
+        // Compiled code is made for a privilege level, and for data of the same.
+        access: new Map(this.#isTranslated ? [[0, tlbBase(privilege)], [FETCH_KEY, privilege << 1 | 1]] : []),
+        layout: { state, access, records, pageTable, figures },
+      },
+      interpret: this.#loop,
       options: { ...options, layout, counts: () => ram.offsetOf(this.#hooks!.counts) },
       memory: ram.memory,
       tables,
@@ -657,15 +671,17 @@ export class Executor implements HookedExecutor {
     if (record >= 0) this.cache.cool(record);
   }
 
-  #becameHot(record: number): void {
+  #compileAt(record: number, reason: CompileReason): void {
     const state = this.#state;
-    this.#spaceAt(state[PC_HIGH]!)?.cache.compile((state[PAGE_OFFSET]! + 2 * record) | 0, "hot");
+    this.#spaceAt(state[PC_HIGH]!)?.cache.compile((state[PAGE_OFFSET]! + 2 * record) | 0, reason);
   }
 
   /** Runs the region that a record leads to, and those that follow it; gives the record where interpretation goes on. */
   #runCompiled(record: number): number {
-    const state = this.#state, code = this.#spaceAt(state[PC_HIGH]!)?.cache, dispatch = code?.dispatch;
+    const state = this.#state, code = this.#spaceAt(state[PC_HIGH]!)?.cache;
     let pc = (state[PAGE_OFFSET]! + 2 * record) | 0;
+    // The loop has not, if a region that ended here has led here.
+    this.history?.note(pc, state[PC_HIGH]!, state[COUNT_END]! - state[REMAINING]! | 0);
     if (code === undefined) return this.#execute(record);
     const cell = code.find(pc);
     if (state[REMAINING]! < cell.need) {
@@ -674,21 +690,13 @@ export class Executor implements HookedExecutor {
       return this.#execute(record);
     }
     const { statistics } = this.code!, { exits } = statistics, { count } = this.hart, start = count.instructions();
-    const traps = exits.trap;
     statistics.entries++;
     for (let next = cell;;) {
       const before = state[REMAINING]!;
       state[IN_REGION] = 1;
-      if (dispatch === undefined) pc = next.run(this.#callDepth);
-      else {
-        state[RESULT] = next.pc;
-        state[RESULT + 2] = 0;
-        pc = dispatch(this.#callDepth);
-        if (state[RESULT + 2] === 0) pc = next.run(this.#callDepth);
-        else statistics.links += state[RESULT + 2]! - 1;
-      }
+      pc = next.run(this.#callDepth);
       state[IN_REGION] = 0;
-      if (pc === ELSEWHERE || this.#missed) break;
+      if (pc === ELSEWHERE || state[LEFT] !== 0) break;
       if (pc === next.pc && state[REMAINING] === before) {
         exits.refused++;
         statistics.executed += count.instructions() - start;
@@ -705,40 +713,53 @@ export class Executor implements HookedExecutor {
       statistics.links++;
     }
     statistics.executed += count.instructions() - start;
+    const after = this.#ended(pc);
+    this.#heats(after);
     // The interpreter's loop is going to count one instruction for this record.
     state[REMAINING]!++;
-    if (pc === ELSEWHERE) {
-      if (exits.trap === traps) exits.attention++;
-      const failure = this.#failure;
-      if (failure !== null) {
-        this.#failure = null;
-        state[REMAINING]!--;
-        state[RECORD] = this.enter(this.hart.pcLow, this.hart.pcHigh);
-        throw failure.error;
-      }
-      return -1;
-    }
-    const after = this.enter(pc, state[PC_HIGH]!);
-    if (this.#missed) {
-      this.#missed = false;
-      exits.missed++;
-      const failure = this.#failure;
-      if (failure !== null) {
-        this.#failure = null;
-        state[REMAINING]!--;
-        if (after >= 0) state[RECORD] = after;
-        throw failure.error;
-      }
-      if (after < 0) return after;
-      // Not by the record, which may be that of a region that would miss again.
-      state[RECORD] = after;
-      state[REMAINING]!--;
-      return this.#executeWord(after, this.#fetch(after));
-    }
-    if (after >= 0 && this.cache.operation(after) !== COMPILED && this.cache.heat(after) === this.#options.threshold) {
-      code.compile(pc, "exit");
-    }
     return after;
+  }
+
+  /** Takes a negative number of the loop or the dispatcher; gives the record where interpretation goes on, or -1. */
+  #dispatched(given: number): number {
+    const state = this.#state, reason = state[REASON]!;
+    state[REASON] = 0;
+    switch (reason) {
+      case DISPATCH.ended: {
+        const record = this.#ended(state[RESULT]!);
+        this.#heats(record);
+        return record;
+      }
+      case DISPATCH.page:
+        return this.enter(state[RESULT]!, state[PC_HIGH]!);
+      case DISPATCH.left:
+        this.#compileAt(~given, "exit");
+        return ~given;
+      default:
+        this.#compileAt(~given, "hot");
+        return ~given;
+    }
+  }
+
+  /** Goes on after compiled code, which ended before `pc` or where the hart's pc says; gives the record to go on with, or -1. */
+  #ended(pc: number): number {
+    const state = this.#state, { exits } = this.code!.statistics, failure = this.#failure, left = state[LEFT] !== 0;
+    this.#failure = null;
+    state[LEFT] = 0;
+    let record = -1;
+    if (pc !== ELSEWHERE || failure !== null) {
+      record = pc === ELSEWHERE ? this.enter(this.hart.pcLow, this.hart.pcHigh) : this.enter(pc, state[PC_HIGH]!);
+      if (record >= 0) state[RECORD] = record;
+    }
+    if (pc === ELSEWHERE && exits.trap === this.#traps) exits.attention++;
+    this.#traps = exits.trap;
+    if (pc !== ELSEWHERE && left) exits.missed++;
+    if (failure !== null) throw failure.error;
+    if (!left || record < 0) return record;
+    // Not by the record, which may be that of a region that would leave again.
+    const next = this.#executeWord(record, this.#fetch(record));
+    state[REMAINING]!--;
+    return next;
   }
 
   /** A load in compiled code that is not plainly in RAM. */
@@ -780,7 +801,7 @@ export class Executor implements HookedExecutor {
   /** Leaves compiled code before an instruction, which the interpreter executes. */
   #miss(site: number): never {
     this.#state[SITE] = site;
-    this.#missed = true;
+    this.#state[LEFT] = 1;
     throw MISSED;
   }
 

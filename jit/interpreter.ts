@@ -16,7 +16,7 @@ import { TranslatedAccess } from "./translated_access.ts";
 
 /** Instructions that the loop does itself. The rest are called, which costs several times as much as the instruction. */
 const INLINE = new Set(
-  ("lui auipc jal jalr beq bne blt bge bltu bgeu lb lh lw ld lbu lhu lwu sb sh sw sd addi slti sltiu xori ori andi " +
+  ("lui auipc fence jal jalr beq bne blt bge bltu bgeu lb lh lw ld lbu lhu lwu sb sh sw sd addi slti sltiu xori ori andi " +
     "slli srli srai add sub sll slt sltu xor srl sra or and mul mulh mulhu mulhsu div divu rem remu addiw slliw srliw sraiw addw subw " +
     "sllw srlw sraw mulw divw divuw remw remuw sh1add sh2add sh3add add.uw")
     .split(" "),
@@ -48,12 +48,11 @@ const SHORT: ReadonlySet<string> = new Set(
 export const OPERATION_FORMS: readonly OperationForm[] = [
   ...INSTRUCTIONS.filter(({ name }) => INLINE.has(name)).sort((a, b) => Number(a.xlen === 64) - Number(b.xlen === 64))
     .flatMap((instruction) => {
-      const form = { instruction, near: isDirect(instruction), inline: true };
-      return SHORT.has(instruction.name)
-        ? [{ ...form, length: 2 }, { ...form, length: 1 }] as const
-        : [{ ...form, length: 2 }] as const;
+      const lengths = SHORT.has(instruction.name) ? [2, 1] as const : [2] as const;
+      const distances = isDirect(instruction) ? [true, false] : [false];
+      return distances.flatMap((near) => lengths.map((length) => ({ instruction, near, inline: true, length })));
     }),
-  ...INSTRUCTIONS.filter((instruction) => !INLINE.has(instruction.name) || isDirect(instruction)).map((
+  ...INSTRUCTIONS.filter(({ name }) => !INLINE.has(name)).map((
     instruction,
   ) => ({ instruction, near: false, inline: false, length: 2 } as const)),
 ];

@@ -3,7 +3,8 @@
 
 import { FIELD_IMM, FIELD_RD, FIELD_RS1, FIELD_RS2, type JumpTo, type Statement, type Value } from "../isa/ir.ts";
 import { COUNT_END, PAGE_OFFSET, PC_HIGH, REMAINING } from "../hart/counter.ts";
-import type { Hart } from "../hart/hart.ts";
+import { PAUSE } from "../isa/rv_i.ts";
+import { FETCH_KEY, type Hart } from "../hart/hart.ts";
 import { sizeOf } from "./emitter.ts";
 import { type DecodeCache, FIELD, FIRST_OPERATION, PAGE_RECORDS, RECORD_BYTES } from "./decode_cache.ts";
 import {
@@ -13,6 +14,7 @@ import {
   type OperationForm,
   statements,
 } from "./interpreter.ts";
+import { PAGE_ENTRIES, PAGE_ENTRY } from "./page_table.ts";
 import { LOADS, STORES, testAccess } from "./wasm_access.ts";
 import { note } from "./wasm_history.ts";
 import { type Label, type MemoryInstruction, WasmFunction, type WasmType } from "./wasm_assembler.ts";
@@ -28,6 +30,8 @@ export interface InterpreterLayout {
   readonly pcHigh: number;
   /** `Hart.access`. */
   readonly access: number;
+  /** The table from virtual pages to records (page_table.ts). */
+  readonly pageTable: number;
   /** The translation look-aside buffers of all privilege levels. */
   readonly loads: number;
   readonly stores: number;
@@ -66,8 +70,13 @@ class LoopEmitter {
   readonly #origin: number;
   /** Where the entries of the look-aside buffers are, in bytes. */
   readonly #entries: number;
+  /** Where a jump to another page goes. */
+  readonly #target: number;
+  /** Length in bytes of the instruction that goes there if it writes a link, else 0. */
+  readonly #link: number;
   #length: 1 | 2 = 2;
   #next!: Label;
+  #turn!: Label;
   #slow!: Label;
   #hot!: Label;
 
@@ -81,6 +90,8 @@ class LoopEmitter {
     this.#entries = f.local("i32", "entries");
     this.#page = f.local(word, "page");
     this.#origin = f.local(word, "origin");
+    this.#target = f.local(word, "target");
+    this.#link = f.local("i32", "link");
     this.#values = new WasmValues(f, {
       register: (field) => {
         this.#field(field), f.memory(word === "i64" ? "i64.load" : "i32.load", layout.x);
@@ -124,7 +135,9 @@ class LoopEmitter {
   module(): Uint8Array<ArrayBuffer> {
     const f = this.#f, { records, pages } = this.#layout;
     this.#begin();
-    this.#hot = f.block("hot"), this.#slow = f.block("slow"), this.#next = f.loop("next");
+    this.#hot = f.block("hot"), this.#slow = f.block("slow");
+    const again = f.loop("again");
+    this.#turn = f.block("turn"), this.#next = f.loop("next");
     this.#note();
     const forms = OPERATION_FORMS.slice(0, INLINE_OPERATIONS);
     const exists = ({ instruction: { xlen } }: OperationForm) => xlen === undefined || xlen === this.#options.xlen;
@@ -137,8 +150,12 @@ class LoopEmitter {
       f.end();
       this.#length = form.length;
       this.#values.begin();
-      this.#instruction(statements(form.instruction, this.#options));
+      this.#instruction(statements(form.instruction, this.#options), form.near);
     }
+    f.end();
+    f.op("unreachable");
+    f.end();
+    this.#turnPage(again);
     f.end();
     f.op("unreachable");
     f.end();
@@ -184,14 +201,15 @@ class LoopEmitter {
     f.get(this.#p), f.i32(RECORD_SHIFT), f.op("i32.shr_u");
   }
 
-  #instruction(all: readonly Statement[]): void {
+  #instruction(all: readonly Statement[], near: boolean): void {
     const f = this.#f, last = all.at(-1);
     if (last?.kind === "jumpTo") return this.#jumpTo(all.slice(0, -1), last);
+    if (last?.kind === "jump" && !near) return this.#goFar(2 * this.#length);
     for (const s of all) this.#statement(s);
     if (last?.kind === "jump") return this.#goNear();
     if (last?.kind === "branch") {
       this.#values.push(last.condition), f.if();
-      this.#goNear();
+      near ? this.#goNear() : this.#goFar(0);
       f.end();
     }
     f.get(this.#p), f.i32(this.#length * RECORD_BYTES), f.op("i32.add"), f.set(this.#p);
@@ -226,6 +244,13 @@ class LoopEmitter {
       case "branch":
       case "jump":
         break;
+      case "call": {
+        // FENCE: memory is ordered as it is.
+        const [operands] = s.args;
+        if (s.name !== "fence") throw new Error(`the loop does not call ${s.name}`);
+        this.#values.push(operands!), f.i32(PAUSE), f.op("i32.eq"), f.brIf(this.#slow);
+        break;
+      }
       default:
         throw new Error(`the loop has no statement ${s.kind}`);
     }
@@ -262,24 +287,72 @@ class LoopEmitter {
     this.#count();
   }
 
-  /** Goes to an address in the same page. */
+  /** Goes to a direct jump's target in another page. `link`: see `#link`. */
+  #goFar(link: number): void {
+    const f = this.#f, wide = this.#word === "i64";
+    this.#address("pc"), f.get(this.#p), f.memory("i32.load", this.#layout.records + FIELD.immediate);
+    if (wide) f.op("i64.extend_i32_s");
+    f.op(`${this.#word}.add`), f.set(this.#target);
+    f.i32(link), f.set(this.#link);
+    f.br(this.#turn);
+  }
+
+  /** Goes to an address in a register. */
   #jumpTo(before: readonly Statement[], { target }: JumpTo): void {
     const f = this.#f, wide = this.#word === "i64", offset = this.#values.temp(this.#word);
     for (const s of before) if (s.kind !== "setX") this.#statement(s);
-    this.#values.push(target), f.get(this.#page), f.op(`${this.#word}.sub`), f.tee(offset);
+    f.i32(2 * this.#length), f.set(this.#link);
+    this.#values.push(target), f.tee(this.#target), f.get(this.#page), f.op(`${this.#word}.sub`), f.tee(offset);
     if (wide) f.i64(4096, 0), f.op("i64.ge_u");
     else f.i32(4096), f.op("i32.ge_u");
-    f.brIf(this.#slow);
+    f.brIf(this.#turn);
     const low = () => (f.get(offset), wide && f.op("i32.wrap_i64"));
     if (!this.#options.extensions.has("Zca")) low(), f.i32(2), f.op("i32.and"), f.brIf(this.#slow);
     for (const s of before) if (s.kind === "setX") this.#statement(s);
     f.get(this.#records), low(), f.i32(SCALE), f.op("i32.shl"), f.op("i32.add"), f.set(this.#p);
     this.#count();
   }
+
+  /** What jumps to other pages have in common: finds the page by the table, and goes on there. */
+  #turnPage(again: Label): void {
+    const f = this.#f,
+      { pageTable, access, records, x, pageOffset, pcHigh } = this.#layout,
+      wide = this.#word === "i64";
+    const low = f.local("i32", "low"), high = f.local("i32", "high"), entry = f.local("i32", "entry");
+    const word = (at: number) => (f.get(entry), f.memory("i32.load", pageTable + 4 * at));
+    f.get(this.#target), wide && f.op("i32.wrap_i64"), f.set(low);
+    if (wide) f.get(this.#target), f.i64(32, 0), f.op("i64.shr_u"), f.op("i32.wrap_i64"), f.set(high);
+    if (!this.#options.extensions.has("Zca")) f.get(low), f.i32(2), f.op("i32.and"), f.brIf(this.#slow);
+    f.get(low), f.i32(12), f.op("i32.shr_u"), f.i32(PAGE_ENTRIES - 1), f.op("i32.and");
+    f.i32(Math.log2(4 * PAGE_ENTRY)), f.op("i32.shl"), f.set(entry);
+    word(0), f.get(low), f.i32(-4096), f.op("i32.and");
+    f.i32(0), f.memory("i32.load", access + 4 * FETCH_KEY), f.op("i32.or"), f.op("i32.ne"), f.brIf(this.#slow);
+    word(1), f.get(high), f.op("i32.ne"), f.brIf(this.#slow);
+    f.get(this.#link), f.if();
+    f.get(this.#p), f.memory("i32.load16_u", records + FIELD.rd);
+    this.#address("pc"), f.get(this.#link), wide && f.op("i64.extend_i32_u"), f.op(`${this.#word}.add`);
+    f.memory(`${this.#word}.store` as MemoryInstruction, x);
+    f.end();
+    f.i32(0), f.get(low), f.i32(-4096), f.op("i32.and"), word(2), f.i32(1), f.op("i32.shl"), f.op("i32.sub");
+    f.memory("i32.store", pageOffset);
+    if (wide) f.i32(0), f.get(high), f.memory("i32.store", pcHigh);
+    word(2), f.i32(RECORD_SHIFT), f.op("i32.shl"), f.tee(this.#records);
+    f.get(low), f.i32(4095), f.op("i32.and"), f.i32(SCALE), f.op("i32.shl"), f.op("i32.add"), f.set(this.#p);
+    f.get(this.#target), wide ? f.i64(-4096, -1) : f.i32(-4096), f.op(`${this.#word}.and`), f.tee(this.#page);
+    f.get(this.#records), f.i32(SCALE), f.op("i32.shr_u"), wide && f.op("i64.extend_i32_u");
+    f.op(`${this.#word}.sub`), f.set(this.#origin);
+    f.get(this.#n), f.i32(1), f.op("i32.sub"), f.tee(this.#n), f.brIf(again);
+    f.br(this.#slow);
+  }
 }
 
 /** The layout of a hart's loop over the records of a cache; NaN stands for what does not lie in the memory that WebAssembly sees. */
-export function interpreterLayout(hart: Hart, cache: DecodeCache, history: Int32Array | null): InterpreterLayout {
+export function interpreterLayout(
+  hart: Hart,
+  cache: DecodeCache,
+  pageTable: Int32Array,
+  history: Int32Array | null,
+): InterpreterLayout {
   const { ram } = hart.memory, { loads, stores } = hart.translation.buffers;
   const at = (array: ArrayBufferView) => ram.offsetOf(array) ?? NaN, state = at(hart.count.state);
   return {
@@ -288,6 +361,7 @@ export function interpreterLayout(hart: Hart, cache: DecodeCache, history: Int32
     pageOffset: state + 4 * PAGE_OFFSET,
     pcHigh: state + 4 * PC_HIGH,
     access: at(hart.access),
+    pageTable: at(pageTable),
     loads: at(loads),
     stores: at(stores),
     lines: at(ram.lines),

@@ -4,7 +4,7 @@ import type { Ram } from "../hart/memory.ts";
 import type { Cell } from "./code_cache.ts";
 import type { Region, RegionInstruction } from "./region.ts";
 import type { Translated, Translator } from "./translator.ts";
-import { dispatcher } from "./wasm_dispatcher.ts";
+import { dispatcher, type DispatcherOptions } from "./wasm_dispatcher.ts";
 import { hasCounters, isForWasm, LOOK_UP_ENTRIES, WasmEmitter, type WasmEmitterOptions } from "./wasm_emitter.ts";
 
 /** Most cells that a translator can number. */
@@ -32,6 +32,11 @@ export function makeWasmTables(ram: Ram): WasmTables {
 /** What it needs of the executor. */
 export interface WasmParts {
   readonly options: Omit<WasmEmitterOptions, "cell" | "comment">;
+  readonly dispatcher: Omit<DispatcherOptions, "layout"> & {
+    readonly layout: Omit<DispatcherOptions["layout"], "ready" | "lookUp" | "pages">;
+  };
+  /** The interpreter's loop. */
+  readonly interpret: (record: number) => number;
   readonly memory: WebAssembly.Memory;
   readonly tables: WasmTables;
   /** A function that modules import, by name. */
@@ -58,16 +63,15 @@ export class WasmTranslator implements Translator {
     this.#parts = parts;
     this.#environment = { memory: parts.memory, table: this.#table };
     this.#forget();
-    const module = new WebAssembly.Module(dispatcher(parts.options.layout));
-    const instance = new WebAssembly.Instance(module, { env: this.#environment });
-    this.dispatch = instance.exports["run"] as (depth: number) => number;
+    const layout = { ...parts.options.layout, ...parts.dispatcher.layout };
+    const module = new WebAssembly.Module(dispatcher({ ...parts.dispatcher, layout }));
+    const { interpret } = parts,
+      instance = new WebAssembly.Instance(module, { env: { ...this.#environment, interpret } });
+    this.dispatch = instance.exports["run"] as (record: number) => number;
   }
 
-  /**
-   * Runs the region at the address in `Count.state[RESULT]`, and those that follow it as long as they are WebAssembly: gives
-   * what the last one returned, or the address if nothing is compiled there. Counts them in the second word of RESULT.
-   */
-  readonly dispatch: (depth: number) => number;
+  /** Interprets from a record on, and runs regions where there are any: see `dispatcher`. */
+  readonly dispatch: (record: number) => number;
 
   get tables(): WasmTables {
     return this.#parts.tables;

@@ -535,7 +535,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   /** What the compiler has done so far, for all harts together; undefined where everything is interpreted. */
   get compilerStatistics(): Readonly<CompilerStatistics> | undefined {
     if (this.#compiler === null) return undefined;
-    return sumOfStatistics(this.#executors.flatMap(({ code }) => code === null ? [] : [code.statistics]));
+    return sumOfStatistics(this.#executors.flatMap(({ code }) => code === null ? [] : [code.totals()]));
   }
 
   /**

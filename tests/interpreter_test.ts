@@ -11,29 +11,36 @@ import process from "node:process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Count, PAGE_OFFSET, PC_HIGH, REMAINING } from "../hart/counter.ts";
-import { Hart } from "../hart/hart.ts";
+import { FETCH_KEY, Hart } from "../hart/hart.ts";
 import { Ram } from "../hart/memory.ts";
 import type { Extension } from "../isa/extensions.ts";
 import { Decoder } from "../isa/decode.ts";
 import { DecodeCache } from "../jit/decode_cache.ts";
 import { operationNumbers } from "../jit/interpreter.ts";
+import { PAGE_ENTRIES, PAGE_ENTRY, pageEntry } from "../jit/page_table.ts";
 import { interpreterLayout, makeLoop } from "../jit/wasm_interpreter.ts";
 import { Bus } from "../machine/bus.ts";
 import { Machine } from "../machine/machine.ts";
 import { Program, RAM_BASE } from "./support/assemble.ts";
 import { WIDTHS } from "./support/guest.ts";
 
-/** A loop of its own, over the decoded first page of RAM that holds a program. */
+/** A loop of its own, over the decoded first page of RAM that holds a program, and the undecoded second one. */
 function loopOver(p: Program, extensions: readonly Extension[], threshold = 0) {
   const { xlen } = p, ram = new Ram(RAM_BASE, 0x1_0000), memory = new Bus(ram, "ram"), count = new Count(ram.words(32));
   const hart = new Hart({ id: 0, xlen, extensions, count, memory }),
     { state } = count,
     decoder = new Decoder(xlen, hart.extensions);
-  const cache = new DecodeCache(decoder, memory, operationNumbers, 1);
+  const cache = new DecodeCache(decoder, memory, operationNumbers, 2);
+  const pages = ram.words(PAGE_ENTRIES * PAGE_ENTRY);
   ram.u8.set(p.build());
   const base = cache.pageAt(RAM_BASE);
   for (let slot = 0; slot < p.build().length / 2;) cache.fill(base + slot), slot += cache.lengthAt(base + slot);
-  state[PAGE_OFFSET] = (RAM_BASE | 0) - 2 * base, state[PC_HIGH] = 0;
+  /** The page of records of a page, in the table by another address if one is given. */
+  const page = (physical: number, low = physical, high = 0) => {
+    const first = cache.pageAt(physical);
+    pages.set([low | hart.access[FETCH_KEY]!, high, first, 0], pageEntry(low));
+    return first;
+  };
   const loop = makeLoop(
     {
       xlen,
@@ -44,16 +51,18 @@ function loopOver(p: Program, extensions: readonly Extension[], threshold = 0) {
       threshold,
       history: false,
     },
-    interpreterLayout(hart, cache, null),
+    interpreterLayout(hart, cache, pages, null),
     ram.memory!,
   );
   /** Executes at most `most` instructions from an address; gives the address after it, and how many remain. */
   const run = (address: number, most: number) => {
     state[REMAINING] = most;
+    state[PAGE_OFFSET] = (RAM_BASE | 0) - 2 * base, state[PC_HIGH] = 0;
     const next = loop(base + (address - RAM_BASE) / 2), hot = next < 0, record = hot ? ~next : next;
-    return { at: RAM_BASE + 2 * (record - base), remain: state[REMAINING]!, ...(hot && { hot }) };
+    const at = (state[PC_HIGH]! >>> 0) * 2 ** 32 + (state[PAGE_OFFSET]! + 2 * record >>> 0);
+    return { at, remain: state[REMAINING]!, ...(hot && { hot }) };
   };
-  return { run, hart };
+  return { run, hart, page };
 }
 
 for (const xlen of WIDTHS) {
@@ -96,7 +105,7 @@ for (const xlen of WIDTHS) {
     assert.deepEqual(run(RAM_BASE, 10), { at: RAM_BASE + 8, remain: 8 });
   });
 
-  test(`the RV${xlen} loop jumps within the page, and leaves other jumps, with their links, to their functions`, () => {
+  test(`the RV${xlen} loop jumps within the page, and leaves jumps to pages that it does not know, with their links, to their functions`, () => {
     const p = new Program(xlen).op("jalr", { rd: "ra", rs1: "a0", imm: 4 }).op("addi", { rd: "a1", imm: 5 }).op(
       "ecall",
     );
@@ -114,6 +123,38 @@ for (const xlen of WIDTHS) {
       if (xlen === 64) hart.writeX(10, BigInt(RAM_BASE) + 2n ** 32n), assert.equal(run(RAM_BASE, 9).remain, 9);
       assert.equal(hart.readX(1), 9n);
     }
+  });
+
+  test(`the RV${xlen} loop goes to the pages that the table has for the privilege level`, () => {
+    const next = RAM_BASE + 4096, p = new Program(xlen).op("jalr", { rd: "ra", rs1: "a0", imm: 4 }).op("ecall");
+    p.op("beq", { rs1: "a1", rs2: "a2", imm: 4096 - 8 }).op("jal", { rd: "ra", imm: 4096 + 8 }).op("fence");
+    p.op("fence", { imm: 0x10 });
+    const { run, hart, page } = loopOver(p, plain);
+    assert.deepEqual(run(RAM_BASE + 8, 9), { at: RAM_BASE + 8, remain: 9 }, "the page is not known");
+    page(next);
+    hart.writeX(10, BigInt(next + 8));
+    assert.deepEqual(run(RAM_BASE, 9), { at: next + 12, remain: 8 });
+    assert.equal(BigInt.asUintN(32, hart.readX(1)), BigInt(RAM_BASE + 4));
+    assert.deepEqual(run(RAM_BASE + 8, 9), { at: next, remain: 8 }, "a branch");
+    assert.deepEqual(run(RAM_BASE + 12, 1), { at: next + 20, remain: 0 }, "a jump that ends the slice");
+    assert.equal(BigInt.asUintN(32, hart.readX(1)), BigInt(RAM_BASE + 16));
+    hart.writeX(11, 1n);
+    hart.writeX(1, 9n);
+    assert.deepEqual(run(RAM_BASE + 8, 1), { at: RAM_BASE + 12, remain: 0 }, "a branch that is not taken");
+    assert.deepEqual(run(RAM_BASE + 16, 9), { at: RAM_BASE + 20, remain: 8 }, "FENCE does nothing, PAUSE may");
+    // Not aligned; a page of another privilege level; the same low half elsewhere.
+    hart.writeX(10, BigInt(next + 2));
+    assert.deepEqual(run(RAM_BASE, 9), { at: RAM_BASE, remain: 9 });
+    hart.writeX(10, BigInt(next + 8));
+    hart.setPrivilege(1);
+    assert.deepEqual(run(RAM_BASE, 9), { at: RAM_BASE, remain: 9 });
+    assert.equal(hart.readX(1), 9n);
+    hart.setPrivilege(3);
+    if (xlen === 32) return;
+    hart.writeX(10, 0xffff_ffff_8000_1008n);
+    assert.deepEqual(run(RAM_BASE, 9), { at: RAM_BASE, remain: 9 });
+    page(next, next, -1);
+    assert.deepEqual(run(RAM_BASE, 9), { at: 0xffff_ffff * 2 ** 32 + next + 12, remain: 8 });
   });
 
   test(`the RV${xlen} loop says when a target of jumps has become hot, once, with the jump counted`, () => {
