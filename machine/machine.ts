@@ -179,8 +179,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   readonly #codeHooks = new CodeHooks((count) => this.#bus.ram.words(count));
   readonly #failures: FailureDetector;
   #panicHooks: Hook[] = [];
-  /** Called at every trap that a hart takes. */
-  onTrap: ((trap: TrapRecord, hart: HartView<X>) => void) | null = null;
+  #onTrap: ((trap: TrapRecord, hart: HartView<X>) => void) | null = null;
   /**
    * Called at every SBI call that the built-in SBI is asked to answer (`bios: "default"`, or a kernel without `bios`). What it
    * returns is the answer; undefined leaves that to the SBI. A call answered there is no trap, so `onTrap` does not see it.
@@ -402,12 +401,6 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     };
     this.#bus.onForeignWrite = (offset, length) => reservations.writtenFromOutside(offset, length);
     this.#scheduler = new Scheduler(this.#harts, this.#count, quantum, reservations);
-    this.#harts.forEach((hart, k) => {
-      hart.onTrap = null;
-      Object.defineProperty(hart, "onTrap", {
-        get: () => this.onTrap === null ? null : (trap: TrapRecord) => this.onTrap!(trap, this.harts[k]!),
-      });
-    });
     this.console.onInput = () => {
       this.#semihosting?.inputChanged();
       this.#wakeUp();
@@ -498,6 +491,17 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
   get hart(): HartView<X> {
     return this.harts[0]!;
   }
+  /** Called at every trap that a hart takes. */
+  get onTrap(): ((trap: TrapRecord, hart: HartView<X>) => void) | null {
+    return this.#onTrap;
+  }
+  set onTrap(onTrap: ((trap: TrapRecord, hart: HartView<X>) => void) | null) {
+    this.#onTrap = onTrap;
+    this.#harts.forEach((hart, k) => {
+      hart.onTrap = onTrap === null ? null : (trap) => this.#onTrap!(trap, this.harts[k]!);
+    });
+  }
+
   /** The hart whose turn it is: it executes next unless it waits. After a run, the one that executed last. */
   get current(): HartView<X> {
     return this.harts[this.#scheduler.current.id]!;
