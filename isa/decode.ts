@@ -26,8 +26,20 @@ export function isCompressed(halfword: number): boolean {
   return (halfword & 3) !== 3;
 }
 
-/** So many encodings are remembered. */
-const MOST_KNOWN = 1 << 17;
+/** Buckets that instructions are sorted into: 32 of compressed ones, 256 of others. */
+const BUCKETS = 32 + 256;
+
+/** The bucket of an instruction: by quadrant and funct3, or by bits 6:2 (opcode) and 14:12 (funct3). */
+function bucketOf(bits: number): number {
+  return isCompressed(bits) ? bits >>> 11 & 0x1c | bits & 3 : 32 + (bits << 1 & 0xf8 | bits >>> 12 & 7);
+}
+
+/** The bits by which a bucket is found, and their values in it. */
+function bitsOf(bucket: number): { fixed: number; bits: number } {
+  if (bucket < 32) return { fixed: 0xe003, bits: (bucket >>> 2) << 13 | bucket & 3 };
+  const k = bucket - 32;
+  return { fixed: 0x707f, bits: (k & 7) << 12 | (k >>> 3) << 2 | 3 };
+}
 
 /** Decodes for one register width and set of extensions. */
 export class Decoder {
@@ -40,11 +52,13 @@ export class Decoder {
   readonly floats: FloatRegisters;
   /** The extensions whose instructions exist. */
   readonly extensions: ReadonlySet<Extension>;
-  /** The instructions that exist here, by bits 6:2 (32-bit) or by quadrant and funct3 (16-bit). */
-  #words: Instruction[][] = Array.from({ length: 32 }, () => []);
-  #halfwords: Instruction[][] = Array.from({ length: 32 }, () => []);
-  /** What was decoded before, by its bits. */
-  readonly #known = new Map<number, Decoded | null>();
+  /** The instructions that exist here, bucket by bucket: see `bucketOf`. One that fits into several stands in each. */
+  readonly #candidates: readonly Instruction[];
+  /** Bits that each of them fixes, and their values: int32. */
+  readonly #masks: Int32Array;
+  readonly #matches: Int32Array;
+  /** Where the candidates of a bucket begin; those of the next one follow. */
+  readonly #starts = new Uint16Array(BUCKETS + 1);
 
   constructor(xlen: Xlen, extensions: ReadonlySet<Extension>) {
     this.xlen = xlen;
@@ -52,19 +66,21 @@ export class Decoder {
     this.floats = floatRegisters(extensions);
     this.floatsInX = this.floats !== "f";
     this.extensions = new Set(extensions);
+    const buckets: Instruction[][] = Array.from({ length: BUCKETS }, () => []);
     for (const instruction of INSTRUCTIONS) {
       if (instruction.xlen !== undefined && instruction.xlen !== xlen) continue;
       if (!instruction.extensions.some((name) => extensions.has(name))) continue;
       if (instruction.requires?.some((name) => extensions.has(name)) === false) continue;
-      const { length, mask, match } = instruction.encoding;
-      if (length === 4) this.#words[(match >>> 2) & 31]!.push(instruction);
-      else {
-        for (let bucket = 0; bucket < 32; bucket++) {
-          const bits = (bucket >>> 2) << 13 | (bucket & 3);
-          if (((bits ^ match) & mask & 0xe003) === 0) this.#halfwords[bucket]!.push(instruction);
-        }
+      const { mask, match } = instruction.encoding;
+      for (let bucket = 0; bucket < BUCKETS; bucket++) {
+        const { fixed, bits } = bitsOf(bucket);
+        if (((bits ^ match) & mask & fixed) === 0) buckets[bucket]!.push(instruction);
       }
     }
+    this.#candidates = buckets.flat();
+    this.#masks = Int32Array.from(this.#candidates, ({ encoding }) => encoding.mask);
+    this.#matches = Int32Array.from(this.#candidates, ({ encoding }) => encoding.match);
+    buckets.forEach(({ length }, k) => this.#starts[k + 1] = this.#starts[k]! + length);
   }
 
   /**
@@ -72,31 +88,23 @@ export class Decoder {
    * an extension that is off. The upper half is ignored where the lower one is a compressed instruction.
    */
   decode(word: number): Decoded | null {
-    const compressed = isCompressed(word), bits = compressed ? word & 0xffff : word >>> 0;
-    let decoded = this.#known.get(bits);
-    if (decoded === undefined) {
-      if (this.#known.size === MOST_KNOWN) this.#known.clear();
-      this.#known.set(bits, decoded = this.#decode(bits, compressed));
-    }
-    return decoded;
-  }
-
-  #decode(bits: number, compressed: boolean): Decoded | null {
-    const bucket = compressed ? this.#halfwords[(bits >>> 13) << 2 | (bits & 3)]! : this.#words[(bits >>> 2) & 31]!;
-    for (const encoded of bucket) {
-      const { mask, match, length } = encoded.encoding;
-      if (((bits & mask) >>> 0) !== match) continue;
-      const operands = encoded.encoding.operands(bits);
+    const bits = isCompressed(word) ? word & 0xffff : word | 0,
+      bucket = bucketOf(bits),
+      end = this.#starts[bucket + 1]!;
+    for (let k = this.#starts[bucket]!; k < end; k++) {
+      if ((bits & this.#masks[k]!) !== this.#matches[k]) continue;
+      const encoded = this.#candidates[k]!, operands = encoded.encoding.operands(bits);
       if (encoded.valid !== undefined && !encoded.valid(operands, this.xlen)) continue;
       if (this.floatsInX && this.xlen === 32 && !pairsAreEven(encoded, operands)) continue;
-      const decoded = this.#expanded(encoded, operands, length, bits);
+      const decoded = this.#expanded(encoded, operands, bits >>> 0);
       if (this.extensions.has("E") && !hasLowRegisters(decoded, this.xlen)) continue;
       return decoded;
     }
     return null;
   }
 
-  #expanded(encoded: Instruction, operands: Operands, length: 2 | 4, word: number): Decoded {
+  #expanded(encoded: Instruction, operands: Operands, word: number): Decoded {
+    const { length } = encoded.encoding;
     if (encoded.expand === undefined) return { instruction: encoded, operands, length, word, encoded };
     const base = encoded.expand(operands, this.xlen);
     return {

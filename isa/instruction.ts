@@ -93,6 +93,16 @@ interface Slice {
   readonly mask: number;
 }
 
+/** Where an instruction names a register, of which it holds the number less an offset. */
+interface RegisterField {
+  readonly from: number;
+  /** 0 where it names none. */
+  readonly mask: number;
+  readonly offset: number;
+  /** It is one of the saved registers. */
+  readonly saved: boolean;
+}
+
 /** A pattern string made ready for matching and for taking operands out. */
 export interface Pattern {
   /** Length of the instruction in bytes: 2 or 4. */
@@ -132,11 +142,6 @@ function slicesOf(pattern: string, letter: string, order: number[]): Slice[] {
   return slices.map(({ from, to, width }) => ({ from, to, mask: width === 32 ? -1 : (1 << width) - 1 }));
 }
 
-/** s0 and s1 are x8 and x9, s2 to s7 x18 to x23. */
-function savedRegister(register: number, saved: boolean): number {
-  return saved && register > 9 ? register + 8 : register;
-}
-
 /** Reads the pattern string of a definition. Throws if it is malformed: that is a bug of the table. */
 export function readPattern(definition: Pick<Definition, "name" | "pattern" | "immediate">): Pattern {
   const { pattern } = definition;
@@ -152,38 +157,43 @@ export function readPattern(definition: Pick<Definition, "name" | "pattern" | "i
   const { order, signBit } = bitOrder(definition.immediate, count("i"));
   const register = (small: string) => {
     const letter = pattern.includes(small.toUpperCase()) ? small.toUpperCase() : small, width = count(letter);
-    const slices = slicesOf(pattern, letter, Array.from({ length: width }, (_, k) => width - 1 - k));
-    return { slices, offset: width === 3 ? 8 : 0, saved: letter !== small };
+    // The bits of a register are consecutive.
+    const from = pattern.length - 1 - pattern.lastIndexOf(letter) & 31;
+    return { from, mask: (1 << width) - 1, offset: width === 3 ? 8 : 0, saved: letter !== small };
   };
   const fields = { rd: register("d"), rs1: register("s"), rs2: register("t"), rs3: register("r") };
   const immediate = slicesOf(pattern, "i", order);
-  const take = (word: number, slices: readonly Slice[]) => {
-    let value = 0;
-    for (const { from, to, mask } of slices) value |= ((word >>> from) & mask) << to;
-    return value;
-  };
-  const put = (value: number, slices: readonly Slice[]) => {
-    let word = 0;
-    for (const { from, to, mask } of slices) word |= ((value >>> to) & mask) << from;
-    return word;
+  const take = (word: number, { from, mask, offset, saved }: RegisterField) => {
+    const value = (word >>> from & mask) + offset;
+    // s0 and s1 are x8 and x9, s2 to s7 x18 to x23.
+    return saved && value > 9 ? value + 8 : value;
   };
   const signShift = signBit < 0 ? 0 : 31 - signBit;
   return {
     length: pattern.length === 16 ? 2 : 4,
     mask: mask >>> 0,
     match: match >>> 0,
-    operands: (word) => ({
-      rd: take(word, fields.rd.slices) + fields.rd.offset,
-      rs1: savedRegister(take(word, fields.rs1.slices) + fields.rs1.offset, fields.rs1.saved),
-      rs2: savedRegister(take(word, fields.rs2.slices) + fields.rs2.offset, fields.rs2.saved),
-      rs3: take(word, fields.rs3.slices) + fields.rs3.offset,
-      imm: take(word, immediate) << signShift >> signShift,
-    }),
+    operands: (word) => {
+      let imm = 0;
+      for (let k = 0; k < immediate.length; k++) {
+        const { from, to, mask } = immediate[k]!;
+        imm |= (word >>> from & mask) << to;
+      }
+      const { rd, rs1, rs2, rs3 } = fields;
+      return {
+        rd: take(word, rd),
+        rs1: take(word, rs1),
+        rs2: take(word, rs2),
+        rs3: take(word, rs3),
+        imm: imm << signShift >> signShift,
+      };
+    },
     encode: (o) => {
-      let word = match | put(o.imm ?? 0, immediate);
+      let word = match;
+      for (const { from, to, mask } of immediate) word |= ((o.imm ?? 0) >>> to & mask) << from;
       for (const key of ["rd", "rs1", "rs2", "rs3"] as const) {
-        const { slices, offset, saved } = fields[key], value = o[key] ?? offset;
-        word |= put((saved && value > 9 ? value - 8 : value) - offset, slices);
+        const { from, mask, offset, saved } = fields[key], value = o[key] ?? offset;
+        word |= ((saved && value > 9 ? value - 8 : value) - offset & mask) << from;
       }
       return word >>> 0;
     },

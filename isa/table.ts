@@ -58,7 +58,26 @@ export const INSTRUCTIONS: readonly Instruction[] = [
   ...ZFH,
   ...ZFA,
   ...ZCMP,
-].map((definition, id) => ({ ...definition, id, encoding: readPattern(definition) }));
+].map(instructionOf);
+
+/** An entry of the table: all have one shape, which V8 likes. */
+function instructionOf(definition: Definition, id: number): Instruction {
+  const { name, extensions, requires, xlen, format, pattern, immediate, valid, semantics, expand } = definition;
+  return {
+    name,
+    extensions,
+    requires,
+    xlen,
+    format,
+    pattern,
+    immediate,
+    valid,
+    semantics,
+    expand,
+    id,
+    encoding: readPattern(definition),
+  };
+}
 
 const byName = new Map<string, Instruction[]>();
 for (const instruction of INSTRUCTIONS) {

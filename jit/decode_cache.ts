@@ -4,42 +4,28 @@
 // Records hold nothing that depends on the virtual address, so that every mapping of a page shares them.
 
 import { type Decoded, type Decoder, isCompressed } from "../isa/decode.ts";
-import { type FloatOperands, floatOperands } from "../isa/float_operands.ts";
-import type { Instruction } from "../isa/table.ts";
 import { type ExecutableMemory, LINE_SHIFT, type PhysicalMemory, WATCH } from "../hart/memory.ts";
-import { SINK } from "../hart/hart.ts";
 import type { AddressSet } from "./breakpoints.ts";
 import type { CodeHooks } from "./code_hooks.ts";
+import {
+  BREAKPOINT,
+  COMPILED,
+  CROSSING,
+  FIELD,
+  IS_LONG,
+  type OperationNumbers,
+  PAGE_END,
+  RECORD_BYTES,
+  RecordMaker,
+  UNDECODED,
+} from "./records.ts";
+
+export * from "./records.ts";
 
 /** Records of a page: one per halfword, and the end. */
 export const PAGE_RECORDS = 2049;
 
-/** Operation numbers that stand for no instruction. */
-export const UNDECODED = 0, PAGE_END = 1, CROSSING = 2, ILLEGAL = 3, COMPILED = 4, BREAKPOINT = 5, SELF_JUMP = 6;
-/** First number of the short forms of direct branches, whose targets lie in the same page. */
-export const FIRST_OPERATION = 7;
-
-/** Bytes of a record. */
-export const RECORD_BYTES = 16;
-
-/**
- * Where the fields of a record lie in it, in bytes. All have 16 bits but for the immediate, which has 32. Registers are offsets in
- * bytes in their register file; the destination x0 is `SINK`.
- */
-export const FIELD = { operation: 0, rd: 2, rs1: 4, rs2: 6, immediate: 8, heat: 12, rs3: 14 } as const;
-
 const HALVES = RECORD_BYTES / 2, WORDS = RECORD_BYTES / 4;
-
-/** Bit of the field `rs3` that says that the instruction has two halfwords. */
-export const IS_LONG = 0x8000;
-
-/** Which operation numbers the interpreter gave to an instruction. */
-export interface OperationNumbers {
-  /** For any operands. */
-  readonly general: number;
-  /** For branches and jumps whose target is in the same page; equal to `general` for all others. */
-  readonly near: number;
-}
 
 /** A page with decoded instructions. */
 interface Page {
@@ -50,11 +36,6 @@ interface Page {
   readonly memory: ExecutableMemory;
   /** Not all of it may be executed: nothing decoded is kept, so that each fetch is checked. */
   readonly checked: boolean;
-}
-
-/** Whether an instruction jumps to itself and does nothing else. */
-export function isSelfJump({ instruction, operands }: Pick<Decoded, "instruction" | "operands">): boolean {
-  return instruction.name === "jal" && operands.imm === 0 && operands.rd === 0;
 }
 
 /** The records and what leads to them. */
@@ -73,19 +54,15 @@ export class DecodeCache {
   readonly scratch: number;
   #decoder: Decoder;
   #memory: PhysicalMemory;
-  #numbers: (decoded: Decoded) => OperationNumbers;
+  readonly #maker: RecordMaker;
   #pages: (Page | undefined)[];
   #byPhysical = new Map<number, Page>();
   #used = 0;
   #watchBit: number;
-  /** Bytes of an x register. */
-  #registerBytes: number;
-  /** By instruction: which operands are f registers. */
-  #float: (FloatOperands | undefined)[] = [];
   /** Physical addresses at which execution may stop. Flush the cache after a change. */
   breakpoints: AddressSet = new Set<number>();
-  /** How many compiled regions are entered at a physical address. */
-  readonly compiled = new Map<number, number>();
+  /** How many compiled regions are entered at a halfword of a page, by the page's physical address. */
+  readonly #entries = new Map<number, Map<number, number>>();
   /** Hooks on instructions; null if there are none. */
   hooks: CodeHooks | null = null;
   /** Called when the pages are thrown away: whoever remembers records must forget them. */
@@ -102,9 +79,8 @@ export class DecodeCache {
     this.#watchBit = watchBit;
     this.#decoder = decoder;
     this.#memory = memory;
-    this.#numbers = numbers;
+    this.#maker = new RecordMaker(decoder, numbers);
     this.capacity = capacity;
-    this.#registerBytes = decoder.xlen / 8;
     this.scratch = capacity * PAGE_RECORDS;
     this.words = memory.ram.words((this.scratch + 4) * WORDS);
     this.halves = new Uint16Array(this.words.buffer, this.words.byteOffset, 2 * this.words.length);
@@ -135,9 +111,21 @@ export class DecodeCache {
     return page.physical + 2 * (record - page.base);
   }
 
-  /** Decodes the instruction of a record. */
+  /**
+   * Decodes the instruction of a record, and those after it that are going to be executed with it: up to a jump, and to what was decoded
+   * before.
+   */
   fill(record: number): void {
-    const page = this.#pages[(record / PAGE_RECORDS) | 0]!;
+    const page = this.#pages[(record / PAGE_RECORDS) | 0]!, end = page.base + PAGE_RECORDS - 1;
+    const entries = this.#entries.get(page.physical);
+    while (this.#fill(record, page, entries)) {
+      record += this.lengthAt(record);
+      if (record >= end || this.operation(record) !== UNDECODED) return;
+    }
+  }
+
+  /** Decodes one of them; true if the next one may follow. */
+  #fill(record: number, page: Page, entries: ReadonlyMap<number, number> | undefined): boolean {
     const slot = record - page.base, { bytes, offset, isRam } = page.memory;
     const at = offset + 2 * slot;
     const low = bytes[at]! | bytes[at + 1]! << 8;
@@ -145,30 +133,42 @@ export class DecodeCache {
     if (isRam) this.#watch(at);
     if (this.breakpoints.has(page.physical + 2 * slot)) {
       this.setOperation(record, BREAKPOINT);
-      return;
+      return false;
     }
     if (page.checked) {
       this.setOperation(record, CROSSING);
-      return;
+      return false;
     }
     // Compiled code has the hooks in it.
-    if (this.compiled.has(page.physical + 2 * slot)) {
+    if (entries !== undefined && entries.has(slot)) {
       this.setOperation(record, COMPILED);
-      return;
+      return false;
     }
     if (this.hooks !== null && this.#isHooked(page, slot)) {
       this.setOperation(record, BREAKPOINT);
-      return;
+      return false;
     }
     if (!isCompressed(low)) {
       if (slot === 2047) {
         this.setOperation(record, CROSSING);
-        return;
+        return false;
       }
       word |= bytes[at + 2]! << 16 | bytes[at + 3]! << 24;
       if (isRam) this.#watch(at + 2);
     }
-    this.put(record, word, slot);
+    return this.put(record, word, slot);
+  }
+
+  /** Says that one region more, or one less, is entered at a physical address. Gives the record of that, -1 if there is none. */
+  compiledChanged(physical: number, isCompiled: boolean): number {
+    const first = physical - physical % 4096, slot = physical % 4096 / 2;
+    let entries = this.#entries.get(first);
+    if (entries === undefined) this.#entries.set(first, entries = new Map());
+    const regions = (entries.get(slot) ?? 0) + (isCompiled ? 1 : -1);
+    if (regions === 0) entries.delete(slot);
+    else entries.set(slot, regions);
+    if (entries.size === 0) this.#entries.delete(first);
+    return this.forget(physical);
   }
 
   /** Whether the instruction of a halfword of a page is one for hooks. Of one that lies in two pages nothing but its address counts. */
@@ -190,41 +190,9 @@ export class DecodeCache {
     this.#memory.ram.lines[offset >>> LINE_SHIFT]! |= this.#watchBit;
   }
 
-  /** Fills a record from instruction bits; `slot` is its place in the page (-1: none, as for the scratch record). */
-  put(record: number, word: number, slot: number): void {
-    const decoded = this.#decoder.decode(word);
-    if (decoded === null) {
-      this.setOperation(record, ILLEGAL);
-      this.#putFields(record, 0, 0, 0, 0, isCompressed(word) ? 2 : 4, 0);
-      return;
-    }
-    const { operands, length } = decoded, numbers = this.#numbers(decoded);
-    const target = 2 * slot + operands.imm;
-    const near = numbers.near !== numbers.general && slot >= 0 && target >= 0 && target < 4096 &&
-      (operands.imm & (this.#decoder.compressed ? 1 : 3)) === 0;
-    this.setOperation(record, isSelfJump(decoded) ? SELF_JUMP : near ? numbers.near : numbers.general);
-    const isFloat = this.#floatOperands(decoded.instruction), x = this.#registerBytes;
-    const rd = isFloat.rd ? 8 * operands.rd : x * (operands.rd === 0 ? SINK : operands.rd);
-    const rs1 = (isFloat.rs1 ? 8 : x) * operands.rs1, rs2 = (isFloat.rs2 ? 8 : x) * operands.rs2;
-    const rs3 = (isFloat.rs3 ? 8 : x) * operands.rs3;
-    this.#putFields(record, rd, rs1, rs2, rs3, length, near ? operands.imm >> 1 : operands.imm);
-  }
-
-  #putFields(
-    record: number,
-    rd: number,
-    rs1: number,
-    rs2: number,
-    rs3: number,
-    length: 2 | 4,
-    immediate: number,
-  ): void {
-    const { halves } = this, at = record * HALVES;
-    halves[at + FIELD.rd / 2] = rd;
-    halves[at + FIELD.rs1 / 2] = rs1;
-    halves[at + FIELD.rs2 / 2] = rs2;
-    halves[at + FIELD.rs3 / 2] = rs3 | (length === 4 ? IS_LONG : 0);
-    this.words[record * WORDS + FIELD.immediate / 4] = immediate;
+  /** Fills a record from instruction bits; see `RecordMaker.put`. */
+  put(record: number, word: number, slot: number): boolean {
+    return this.#maker.put(this.words, this.halves, record, word, slot);
   }
 
   /** Number of a record's operation. */
@@ -247,10 +215,6 @@ export class DecodeCache {
   /** Length of a record's instruction in halfwords, which is the distance to the next record. */
   lengthAt(record: number): number {
     return (this.halves[record * HALVES + FIELD.rs3 / 2]! & IS_LONG) === 0 ? 1 : 2;
-  }
-
-  #floatOperands(instruction: Instruction): FloatOperands {
-    return this.#float[instruction.id] ??= floatOperands(instruction, this.#decoder.xlen, this.#decoder.floats);
   }
 
   /** Whether the instruction at a physical address was executed by the interpreter lately. */

@@ -663,10 +663,7 @@ export class Executor implements HookedExecutor {
 
   /** Makes the interpreter look for compiled code at a physical address, or for none. */
   #codeChanged(physical: number, isCompiled: boolean): void {
-    const { compiled } = this.cache, regions = (compiled.get(physical) ?? 0) + (isCompiled ? 1 : -1);
-    if (regions === 0) compiled.delete(physical);
-    else compiled.set(physical, regions);
-    const record = this.cache.forget(physical);
+    const record = this.cache.compiledChanged(physical, isCompiled);
     // What was dropped has to become hot again.
     if (record >= 0) this.cache.cool(record);
   }
