@@ -4,6 +4,7 @@ import { type Count, REMAINING } from "../hart/counter.ts";
 import type { Cell } from "./code_cache.ts";
 import type { Assumption } from "./facts.ts";
 import { MemoryAccess } from "./memory_access.ts";
+import { simplify } from "./passes/simplify.ts";
 import type { Region, RegionInstruction, RegisterSet } from "./region.ts";
 import { RegionEmitter, type RegionEmitterOptions, type RegionText } from "./region_emitter.ts";
 import type { Translated, Translator } from "./translator.ts";
@@ -33,6 +34,7 @@ export class JavaScriptTranslator implements Translator {
 
   translate(region: Region, unassumed: RegisterSet): Translated {
     const { options, cell, make } = this.#parts, assumptions = new Map<number, Assumption>();
+    simplify(region.blocks);
     const emitter = new RegionEmitter(region, { ...options, assume: this.#assume(unassumed, assumptions) });
     const made = emitter.build(), run = make(made, made.cells.map(cell));
     this.#showExit(run);

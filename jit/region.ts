@@ -6,8 +6,7 @@ import { type Decoded, type Decoder, isCompressed } from "../isa/decode.ts";
 import { Builder, type Operands, type Statement, type Value } from "../isa/ir.ts";
 import type { Instruction } from "../isa/table.ts";
 import type { ExecutableMemory, PhysicalMemory } from "../hart/memory.ts";
-import { removeDeadWrites } from "./passes/dead_writes.ts";
-import { propagateKnown, withKnown } from "./passes/known_values.ts";
+import { extensionsOf } from "./passes/sign_extensions.ts";
 import type { AddressSet } from "./breakpoints.ts";
 import { isSelfJump } from "./decode_cache.ts";
 import type { CodeHooks, HookSite } from "./code_hooks.ts";
@@ -49,6 +48,12 @@ export interface Meaning {
   readonly sets: RegisterSet;
   /** Whether it may trap or be looked at from outside: then all registers must be as they should. */
   readonly observes: boolean;
+  /** How it ends the block, if it does. */
+  readonly ends: "branch" | "jump" | "jumpTo" | undefined;
+  /** Of the 64-bit registers that it sets, those that are sign extensions of their low halves whatever it reads. */
+  readonly extended: RegisterSet;
+  /** Those of which that depends on what it reads. */
+  readonly unclear: RegisterSet;
 }
 
 /** The meaning that statements have. */
@@ -59,7 +64,18 @@ export function meaningOf(statements: readonly Statement[]): Meaning {
     if (s.kind === "setX") sets |= 1 << s.register;
     else if (s.kind === "load" || s.kind === "store" || s.kind === "call" || s.kind === "leave") observes = true;
   }
-  return { statements, reads, sets, observes };
+  const last = statements.at(-1)?.kind,
+    ends = last === "branch" || last === "jump" || last === "jumpTo" ? last : undefined;
+  const extended = sets === 0 ? 0 : extensionsOf(statements, 0);
+  return {
+    statements,
+    reads,
+    sets,
+    observes,
+    ends,
+    extended,
+    unclear: sets === 0 ? 0 : extensionsOf(statements, -1) & ~extended,
+  };
 }
 
 /** One instruction of a region. */
@@ -69,8 +85,8 @@ export interface RegionInstruction extends Meaning {
   readonly word: number;
   readonly instruction: Instruction;
   readonly operands: Operands;
-  /** Its hooks; absent where it has none. */
-  readonly hooks?: HookSite;
+  /** Its hooks; undefined where it has none. */
+  readonly hooks: HookSite | undefined;
 }
 
 /** Whether somebody looks at the registers before an instruction. */
@@ -88,8 +104,13 @@ interface CodePage {
   readonly memory: ExecutableMemory | null;
 }
 
-/** So many meanings are remembered. */
-const MOST_MEANINGS = 1 << 15;
+/** An instruction wherever it lies. */
+interface KnownInstruction extends Meaning {
+  readonly decoded: Decoded;
+}
+
+/** So many of them are remembered. */
+const MOST_KNOWN = 1 << 15;
 
 /** How a block ends. Addresses are low halves of virtual addresses, as int32. */
 export type Terminator =
@@ -210,8 +231,8 @@ export class RegionBuilder {
     this.#limits = limits;
   }
 
-  /** What instructions mean, by their bits; null for those that are left to the interpreter. */
-  readonly #meanings = new Map<number, Meaning | null>();
+  /** Instructions and what they mean, by their bits; null for those that are left to the interpreter. */
+  readonly #known = new Map<number, KnownInstruction | null>();
   #lastPage: CodePage | null = null;
 
   /** The page of an address, as it was when the region at hand was begun. */
@@ -232,30 +253,48 @@ export class RegionBuilder {
   #read(pc: number, high: number): RegionInstruction | null {
     const { physical } = this.#page(pc, high);
     if (physical >= 0 && this.#source.breakpoints.has(physical + (pc & 4095))) return null;
-    const decoded = this.#decodedAt(pc, high);
-    if (decoded === null) return null;
-    const { instruction, operands, length, word } = decoded, meaning = this.#meaning(decoded);
-    if (meaning === null) return null;
-    const kind = meaning.statements.at(-1)?.kind, direct = kind === "branch" || kind === "jump";
+    const bits = this.#bitsAt(pc, high);
+    if (bits === null) return null;
+    let known = this.#known.get(bits);
+    if (known === undefined) {
+      if (this.#known.size === MOST_KNOWN) this.#known.clear();
+      this.#known.set(bits, known = this.#find(bits));
+    }
+    if (known === null) return null;
+    const { decoded, reads, sets, observes, ends, extended, unclear } = known,
+      { instruction, operands, length, word } = decoded;
     // Exits of regions know only the lower half of an address.
-    const from = pc >>> 0, leaves = (to: number) => this.#decoder.xlen === 64 && (to < 0 || to > 0xffff_ffff);
-    if (leaves(from + length) || (direct && leaves(from + operands.imm))) return null;
-    const { reads, sets, observes } = meaning, hooks = this.#source.hooks?.()?.siteAt(pc, high, decoded);
+    if (this.#decoder.xlen === 64) {
+      const next = (pc >>> 0) + length,
+        target = ends === undefined || ends === "jumpTo" ? next : (pc >>> 0) + operands.imm;
+      if (next > 0xffff_ffff || target < 0 || target > 0xffff_ffff) return null;
+    }
+    const hooks = this.#source.hooks?.()?.siteAt(pc, high, decoded) ?? undefined;
     // Each access to memory is a statement of its own, as much is known of each.
-    const statements = observes ? meaning.statements.map((s) => ({ ...s })) : meaning.statements;
-    return { pc, length, word, instruction, operands, statements, reads, sets, observes, ...(hooks && { hooks }) };
+    const statements = observes ? known.statements.map((s) => ({ ...s })) : known.statements;
+    return {
+      pc,
+      length,
+      word,
+      instruction,
+      operands,
+      statements,
+      reads,
+      sets,
+      observes,
+      ends,
+      extended,
+      unclear,
+      hooks,
+    };
+  }
+
+  #find(bits: number): KnownInstruction | null {
+    const decoded = this.#decoder.decode(bits), meaning = decoded === null ? null : this.#findMeaning(decoded);
+    return meaning === null ? null : { decoded: decoded!, ...meaning };
   }
 
   /** What an instruction means, which does not depend on where it lies; null if it is for the interpreter. */
-  #meaning(decoded: Decoded): Meaning | null {
-    let meaning = this.#meanings.get(decoded.word);
-    if (meaning === undefined) {
-      if (this.#meanings.size === MOST_MEANINGS) this.#meanings.clear();
-      this.#meanings.set(decoded.word, meaning = this.#findMeaning(decoded));
-    }
-    return meaning;
-  }
-
   #findMeaning(decoded: Decoded): Meaning | null {
     if (isSelfJump(decoded)) return null;
     const { instruction, operands } = decoded, { xlen, compressed, floats } = this.#decoder;
@@ -266,7 +305,7 @@ export class RegionBuilder {
     // The hart reads and writes registers itself.
     if (statements.some((s) => s.kind === "call" && OWN_REGISTERS.has(s.name))) return null;
     if ((kind === "branch" || kind === "jump") && !compressed && (operands.imm & 2) !== 0) return null;
-    return meaningOf(withKnown(statements, new Map()));
+    return meaningOf(statements);
   }
 
   /** The instruction at an address, whatever it is; null where there is none in RAM. */
@@ -276,11 +315,17 @@ export class RegionBuilder {
   }
 
   #decodedAt(pc: number, high: number): Decoded | null {
+    const bits = this.#bitsAt(pc, high);
+    return bits === null ? null : this.#decoder.decode(bits);
+  }
+
+  /** The bits of an instruction; null where there is no memory that they could be compiled from. */
+  #bitsAt(pc: number, high: number): number | null {
     const halfword = this.#halfword(pc, high);
     if (halfword < 0) return null;
-    if (isCompressed(halfword)) return this.#decoder.decode(halfword);
+    if (isCompressed(halfword)) return halfword;
     const upper = this.#halfword((pc + 2) | 0, high);
-    return upper < 0 ? null : this.#decoder.decode(halfword | upper << 16);
+    return upper < 0 ? null : halfword | upper << 16;
   }
 
   #halfword(pc: number, high: number): number {
@@ -313,10 +358,7 @@ export class RegionBuilder {
     const scan = this.#scan(entryPc, high, this.#limits, at, stopsAt);
     const blocks = this.#blocks(scan, at), inlined: BlockMap[] = [];
     this.#inline(blocks, inlined, high, this.#limits.instructions - scan.scanned.size, at, keepsCall);
-    const region = finish([blocks, ...inlined], entryPc, high, this.#source.pageOf);
-    propagateKnown(region.blocks);
-    removeDeadWrites(region.blocks);
-    return region;
+    return finish([blocks, ...inlined], entryPc, high, this.#source.pageOf);
   }
 
   /** Finds what an address reaches, up to a number of instructions and blocks. */
@@ -348,11 +390,11 @@ export class RegionBuilder {
         }
         scanned.add(pc);
         const next = (pc + i.length) | 0, target = (pc + i.operands.imm) | 0, links = i.operands.rd !== 0;
-        const kind = i.statements.at(-1)?.kind;
-        if (kind === "branch") lead(target), lead(next);
-        else if (kind === "jump") lead(links ? next : target, true);
-        else if (kind === "jumpTo" && links) lead(next, true);
-        if (kind === "branch" || kind === "jump" || kind === "jumpTo") break;
+        const { ends } = i;
+        if (ends === "branch") lead(target), lead(next);
+        else if (ends === "jump") lead(links ? next : target, true);
+        else if (ends === "jumpTo" && links) lead(next, true);
+        if (ends !== undefined) break;
         pc = next;
       }
     }
@@ -420,13 +462,13 @@ export class RegionBuilder {
       }
       block.instructions.push(i);
       const next = (pc + i.length) | 0, target = (pc + i.operands.imm) | 0, links = i.operands.rd !== 0;
-      const kind = i.statements.at(-1)?.kind;
+      const { ends } = i;
       // A branch to what follows it anyway is no fork: otherwise all that follows would be emitted twice.
-      if (kind === "branch" && target === next) block.terminator = { kind: "jump", target: next };
-      else if (kind === "branch") block.terminator = { kind: "branch", taken: target, next };
-      else if (kind === "jump") {
+      if (ends === "branch" && target === next) block.terminator = { kind: "jump", target: next };
+      else if (ends === "branch") block.terminator = { kind: "branch", taken: target, next };
+      else if (ends === "jump") {
         block.terminator = links ? { kind: "call", target, next } : { kind: "jump", target };
-      } else if (kind === "jumpTo") {
+      } else if (ends === "jumpTo") {
         block.terminator = links ? { kind: "indirectCall", next } : { kind: "indirectJump" };
       } else {
         pc = next;
@@ -515,11 +557,11 @@ function finish(maps: readonly BlockMap[], entryPc: number, high: number, pageOf
   const reducible = dominators(blocks, entry);
   stretches(blocks);
   const pages = new Map<number, number>();
-  for (const { instructions } of blocks) {
-    for (const { pc, length } of instructions) {
-      for (const page of [pc & -4096, (pc + length - 1) & -4096]) {
-        if (!pages.has(page)) pages.set(page, pageOf(page, high));
-      }
+  for (const { pc, instructions } of blocks) {
+    const last = instructions.at(-1), end = last === undefined ? pc : last.pc + last.length | 0;
+    for (let page = pc & -4096;; page = page + 4096 | 0) {
+      if (!pages.has(page)) pages.set(page, pageOf(page, high));
+      if (page === (end - 1 & -4096)) break;
     }
   }
   return {

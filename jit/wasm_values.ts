@@ -47,6 +47,27 @@ const COUNT: Readonly<Record<string, string>> = {
   countOnes: "popcnt",
 };
 
+/** Local variables by value: a map of the few that one instruction has. */
+class ValueLocals {
+  readonly #values: Value[] = [];
+  readonly #locals: number[] = [];
+
+  get(value: Value): number | undefined {
+    const k = this.#values.lastIndexOf(value);
+    return k < 0 ? undefined : this.#locals[k];
+  }
+  has(value: Value): boolean {
+    return this.#values.includes(value);
+  }
+  set(value: Value, local: number): void {
+    this.#values.push(value);
+    this.#locals.push(local);
+  }
+  clear(): void {
+    this.#values.length = this.#locals.length = 0;
+  }
+}
+
 /** Emits values into a function. */
 export class WasmValues {
   readonly #f: WasmFunction;
@@ -54,9 +75,9 @@ export class WasmValues {
   /** Temporaries by type, and how many of them the present instruction has taken. */
   readonly #temps: Record<WasmType, number[]> = { i32: [], i64: [] };
   #taken: Record<WasmType, number> = { i32: 0, i64: 0 };
-  readonly #held = new Map<Value, number>();
+  readonly #held = new ValueLocals();
   /** The same of the low halves of 64-bit values that are their sign extensions. */
-  readonly #heldLow = new Map<Value, number>();
+  readonly #heldLow = new ValueLocals();
   /** i32 values below 2^31. */
   readonly #small = new Set<Value>();
 

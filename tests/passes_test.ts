@@ -14,6 +14,7 @@ import { constant, foldConstants } from "../jit/passes/constant_folding.ts";
 import { withKnown } from "../jit/passes/known_values.ts";
 import { sharedChecks } from "../jit/passes/shared_checks.ts";
 import { signExtensions } from "../jit/passes/sign_extensions.ts";
+import { simplify } from "../jit/passes/simplify.ts";
 import { type Region, RegionBuilder } from "../jit/region.ts";
 import { Bus } from "../machine/bus.ts";
 import { resultOf } from "./evaluate_ir.ts";
@@ -21,7 +22,7 @@ import { Program, RAM_BASE } from "./support/assemble.ts";
 import { WIDTHS } from "./support/guest.ts";
 import { seeded } from "./support/random_program.ts";
 
-/** The region of a program, after all passes. */
+/** The region of a program. */
 function regionOf(p: Program): Region {
   const bus = new Bus(new Ram(RAM_BASE, 0x1_0000), "ram"), decoder = new Decoder(p.xlen, new Set(COMPATIBLE));
   bus.writeBytes(RAM_BASE, p.build());
@@ -35,9 +36,10 @@ function regionOf(p: Program): Region {
   return new RegionBuilder(source, { instructions: 1000, blocks: 100, inlined: 0 }).build(RAM_BASE | 0, 0)!;
 }
 
-/** IR of a region after all passes, by address less that of RAM. */
+/** IR of a region after the passes that simplify it, by address less that of RAM. */
 function ir(p: Program): Record<string, string> {
   const region = regionOf(p);
+  simplify(region.blocks);
   const texts: Record<string, string> = {};
   for (const { instructions } of region.blocks) {
     for (const { pc, statements } of instructions) {

@@ -1,7 +1,7 @@
 // Facts of a 64-bit hart's registers: which are the sign extensions of their low halves where a block begins. Such a register can be
 // kept as its low half alone.
 
-import type { Value } from "../../isa/ir.ts";
+import type { Statement, Value } from "../../isa/ir.ts";
 import { NEVER_NEGATIVE } from "../emitter.ts";
 import type { Block, RegisterSet } from "../region.ts";
 
@@ -39,25 +39,31 @@ export function isSignExtension(v: Value, known: KnownExtensions): boolean {
   }
 }
 
+/** The registers that the statements of an instruction leave sign extensions, where those of a set are some before it. */
+export function extensionsOf(statements: readonly Statement[], before: RegisterSet): RegisterSet {
+  const temps = new Map<Value, boolean>(), small = new Set<Value>();
+  const known: KnownExtensions = {
+    isExtension: (v) => v.operation === "x" ? (before & 1 << v.low) !== 0 : temps.get(v),
+    isSmall: (v) => small.has(v),
+  };
+  let set = 0;
+  for (const s of statements) {
+    if (s.kind === "let") temps.set(s.temp, isSignExtension(s.value, known));
+    else if (s.kind === "load" && (s.memory === "u8" || s.memory === "u16")) small.add(s.temp);
+    else if (s.kind === "setX" && isSignExtension(s.value, known)) set |= 1 << s.register;
+  }
+  return set;
+}
+
 /** The registers that are extensions after a block, where those of a set are before it. */
 function after(block: Block, before: RegisterSet): RegisterSet {
+  if (block.calls) return 0;
   let set = before;
-  for (const i of block.instructions) {
-    const temps = new Map<Value, boolean>(), small = new Set<Value>();
-    const known: KnownExtensions = {
-      isExtension: (v) => v.operation === "x" ? (set & 1 << v.low) !== 0 : temps.get(v),
-      isSmall: (v) => small.has(v),
-    };
-    for (const s of i.statements) {
-      if (s.kind === "let") temps.set(s.temp, isSignExtension(s.value, known));
-      else if (s.kind === "load" && (s.memory === "u8" || s.memory === "u16")) small.add(s.temp);
-      else if (s.kind === "setX") {
-        const bit = 1 << s.register;
-        set = isSignExtension(s.value, known) ? set | bit : set & ~bit;
-      }
-    }
+  for (const { statements, sets, extended, unclear } of block.instructions) {
+    if (sets === 0) continue;
+    set = set & ~sets | (unclear === 0 ? extended : extensionsOf(statements, set));
   }
-  return block.calls ? 0 : set;
+  return set;
 }
 
 /** The registers that are sign extensions at the start of each block, given in reverse postorder. Nothing is known at the first one. */
