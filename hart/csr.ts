@@ -162,8 +162,12 @@ const MSTATUS_WRITABLE = MSTATUS.MIE | MSTATUS.MPIE | MSTATUS.MPP | MSTATUS.MPRV
 const MSTATUS_SUPERVISOR = MSTATUS.SIE | MSTATUS.SPIE | MSTATUS.SPP | MSTATUS.SUM | MSTATUS.MXR | MSTATUS.TVM |
   MSTATUS.TSR;
 
-function mstatus(): [string, CsrEntry] {
-  const at = 2 * CSR.mstatus;
+/** What the meaning of data addresses depends on. */
+const MSTATUS_ACCESS = MSTATUS.MPRV | MSTATUS.MPP | MSTATUS.SUM | MSTATUS.MXR;
+
+function mstatus(extensions: ReadonlySet<Extension>): [string, CsrEntry] {
+  const at = 2 * CSR.mstatus, supervisor = extensions.has("S");
+  const writable = MSTATUS_WRITABLE | (supervisor ? MSTATUS_SUPERVISOR : 0) | (extensions.has("F") ? MSTATUS.FS : 0);
   return ["mstatus", {
     read: (hart) => {
       const low = hart.csrs[at]!, summary = isStateDirty(low) ? MSTATUS.SD : 0;
@@ -171,14 +175,12 @@ function mstatus(): [string, CsrEntry] {
       return hart.xlen === 32 ? low | summary : low;
     },
     write: (hart, low) => {
-      const supervisor = hart.extensions.has("S");
-      let mask = MSTATUS_WRITABLE | (supervisor ? MSTATUS_SUPERVISOR : 0);
-      if (hart.extensions.has("F")) mask |= MSTATUS.FS;
+      let mask = writable;
       // MPP is WARL: a level that is not there leaves it as it was.
       const mpp = (low & MSTATUS.MPP) >>> MSTATUS.MPP_SHIFT;
       if (mpp !== MACHINE && mpp !== USER && !(supervisor && mpp === SUPERVISOR)) mask &= ~MSTATUS.MPP;
-      hart.csrs[at] = hart.csrs[at]! & ~mask | low & mask;
-      hart.accessChanged();
+      const old = hart.csrs[at]!, value = hart.csrs[at] = old & ~mask | low & mask;
+      if (((old ^ value) & MSTATUS_ACCESS) !== 0) hart.accessChanged();
       hart.interruptsChanged();
     },
   }];
@@ -259,7 +261,7 @@ function machineLevel(xlen: Xlen, extensions: ReadonlySet<Extension>): [string, 
     constant("mimpid", zero),
     constant("mhartid", (hart) => hart.id),
     constant("mconfigptr", zero),
-    mstatus(),
+    mstatus(extensions),
     xlen === 32 ? constant("misa", (hart) => misa(hart) | 1 << 30) : constant("misa", misa, () => 2 << 30),
     plain(
       "mie",
@@ -343,7 +345,8 @@ export function csrEntries(
     if (xlen === 64 && UPPER_HALF.test(name)) continue;
     const number = CSR_NUMBERS[name];
     if (number === undefined) throw new Error(`CSR ${name} has no number`);
-    table[number] = entry;
+    // All have one shape, which V8 likes.
+    table[number] = { read: entry.read, write: entry.write, stored: entry.stored, allowed: entry.allowed };
   }
   return table;
 }

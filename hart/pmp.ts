@@ -107,7 +107,8 @@ export class Pmp {
 
   /** What is allowed in the whole page at a physical address: a set of READ, WRITE and EXECUTE, or MIXED. */
   page(physical: number, privilege: number): number {
-    const number = physical / 2048 + (privilege === MACHINE ? 1 : 0), at = number % REMEMBERED;
+    // By its bits, since a remainder of numbers above 2^31 is slow.
+    const number = physical / 2048 + (privilege === MACHINE ? 1 : 0), at = number & REMEMBERED - 1;
     if (this.#rememberedPage[at] === number) return this.#rememberedRights[at]!;
     this.#rememberedPage[at] = number;
     return this.#rememberedRights[at] = this.#findPage(physical, privilege);

@@ -44,26 +44,43 @@ function largePage(low: number, high: number, bits: number): number {
 /** No sizes: what most addresses that are fenced lie in. */
 const NONE: readonly number[] = [];
 
+/** Entries of the table of large pages that were noted last. */
+const RECENT = 64;
+
 /** The large pages that something was remembered of: whoever fences one of their addresses means all of the page. */
 export class LargePages {
-  /** By the log2 of their 4 KiB pages. */
-  readonly #pages = new Map<number, Set<number>>();
+  /** The log2 of 4 KiB pages that there are, and the pages of each. */
+  readonly #bits: number[] = [];
+  readonly #pages: Set<number>[] = [];
+  /** What was noted last: number and size of a page in one. */
+  readonly #recent = new Float64Array(RECENT);
 
   /** Notes the page of an address; nothing if it is not large. */
   add(low: number, high: number, bits: number): void {
     if (bits === 0) return;
-    let pages = this.#pages.get(bits);
-    if (pages === undefined) this.#pages.set(bits, pages = new Set());
-    pages.add(largePage(low, high, bits));
+    const page = largePage(low, high, bits), key = 64 * page + bits;
+    if (this.#recent[page & RECENT - 1] === key) return;
+    this.#recent[page & RECENT - 1] = key;
+    let k = this.#bits.indexOf(bits);
+    if (k < 0) {
+      k = this.#bits.push(bits) - 1;
+      this.#pages.push(new Set());
+    }
+    this.#pages[k]!.add(page);
   }
   /** The sizes of those among them that an address lies in. */
   sizesAt(low: number, high: number): readonly number[] {
     let sizes = NONE;
-    for (const [bits, pages] of this.#pages) if (pages.has(largePage(low, high, bits))) sizes = [...sizes, bits];
+    for (let k = 0; k < this.#bits.length; k++) {
+      const bits = this.#bits[k]!;
+      if (this.#pages[k]!.has(largePage(low, high, bits))) sizes = [...sizes, bits];
+    }
     return sizes;
   }
   clear(): void {
-    this.#pages.clear();
+    if (this.#bits.length === 0) return;
+    this.#bits.length = this.#pages.length = 0;
+    this.#recent.fill(0);
   }
 }
 

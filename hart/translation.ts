@@ -8,10 +8,12 @@ import { LINE_SHIFT, WATCH } from "./memory.ts";
 import { EXECUTE, MIXED, READ, WRITE } from "./pmp.ts";
 import { MENVCFG_HIGH, MSTATUS } from "./status.ts";
 import { TranslationBuffers } from "./tlb.ts";
-import { CAUSE, Exception, MACHINE, raise, SUPERVISOR, USER } from "./trap.ts";
+import { CAUSE, MACHINE, raise, SUPERVISOR, USER } from "./trap.ts";
 
 /** Bits of a page-table entry. */
 const PTE = { V: 1, R: 2, W: 4, X: 8, U: 16, A: 64, D: 128 } as const;
+/** R, W and X are those of an access, shifted. */
+const PTE_RIGHTS_SHIFT = 1;
 /** Upper word of a page-table entry: reserved bits, PBMT, N. */
 const PTE_RESERVED_HIGH = 0x7f << 22, PBMT_SHIFT = 29, PTE_N = 1 << 31;
 
@@ -50,6 +52,14 @@ function indexAt(low: number, high: number, shift: number, bits: number): number
 /** What is no access: a look at the page table that neither checks permissions nor changes A and D. */
 const PROBE = 0;
 
+/** What a walk gives in place of a page: it ends in a page fault, or in an access fault. */
+const NO_PAGE = -1, NO_ACCESS = -2;
+
+/** What is left of a page number or offset modulo a power of 2. */
+function modulo(value: number, bits: number): number {
+  return bits < 31 ? value & SPANS[bits]! - 1 : value % SPANS[bits]!;
+}
+
 /** Translates the addresses of a hart. */
 export class Translation {
   readonly #hart: Hart;
@@ -61,9 +71,11 @@ export class Translation {
   #permissions = 0;
   /** Nothing may change: see `fetchPage`. */
   #probing = false;
+  readonly #napot: boolean;
 
   constructor(hart: Hart) {
     this.#hart = hart;
+    this.#napot = hart.extensions.has("Svnapot");
     this.buffers = new TranslationBuffers(hart.memory.ram, hart.xlen);
   }
 
@@ -96,6 +108,8 @@ export class Translation {
     }
     const meant = access === EXECUTE ? high : hart.reportedHigh(high);
     const page = this.#page(low, meant, access, privilege);
+    if (page === NO_PAGE) pageFault(access, low, meant);
+    if (page === NO_ACCESS) accessFault(access, low, meant);
     const physical = page + (low & 4095);
     const allowed = hart.hasPmp ? hart.pmp.page(page, privilege) : READ | WRITE | EXECUTE;
     const refused = allowed === MIXED ? !hart.pmp.allows(physical, size, access, privilege) : (access & ~allowed) !== 0;
@@ -117,12 +131,8 @@ export class Translation {
    */
   probe(low: number, high: number): number | undefined {
     if (!this.isVirtual(this.#hart.privilege)) return (high >>> 0) * 2 ** 32 + (low >>> 0);
-    try {
-      return this.#walk(low, high, PROBE, this.#hart.privilege) + (low & 4095);
-    } catch (e) {
-      if (e instanceof Exception) return undefined;
-      throw e;
-    }
+    const page = this.#walk(low, high, PROBE, this.#hart.privilege);
+    return page < 0 ? undefined : page + (low & 4095);
   }
 
   /**
@@ -132,17 +142,12 @@ export class Translation {
   fetchPage(low: number, high: number, privilege: number): number {
     const hart = this.#hart;
     this.#probing = true;
-    try {
-      const page = this.#page(low, high, EXECUTE, privilege);
-      if (!hart.hasPmp) return page;
-      const allowed = hart.pmp.page(page, privilege);
-      return allowed === MIXED || (EXECUTE & ~allowed) !== 0 ? -1 : page;
-    } catch (e) {
-      if (e instanceof Exception) return -1;
-      throw e;
-    } finally {
-      this.#probing = false;
-    }
+    const page = this.#page(low, high, EXECUTE, privilege);
+    this.#probing = false;
+    if (page < 0) return -1;
+    if (!hart.hasPmp) return page;
+    const allowed = hart.pmp.page(page, privilege);
+    return allowed === MIXED || (EXECUTE & ~allowed) !== 0 ? -1 : page;
   }
 
   /** log2 of the 4 KiB pages that the page-table entry of the last translation maps. */
@@ -150,6 +155,7 @@ export class Translation {
     return this.#kind >> 1;
   }
 
+  /** Physical address of a page; NO_PAGE or NO_ACCESS if there is none. */
   #page(low: number, high: number, access: number, privilege: number): number {
     this.#kind = 0;
     this.#permissions = READ | WRITE;
@@ -158,93 +164,82 @@ export class Translation {
       : (high >>> 0) * 2 ** 32 + ((low & -4096) >>> 0);
   }
 
-  /** Whether a word of memory is in RAM with no device over it. */
-  #isPlain(physical: number): boolean {
-    const { ram } = this.#hart.memory, offset = physical - ram.base;
-    return offset >= 0 && offset < ram.size && (ram.lines[offset >>> LINE_SHIFT]! & WATCH.device) === 0;
-  }
-
-  /** A page-table entry: low half, with the high half in HIGH[0]. */
-  #entry(physical: number, size: number): number {
-    const { memory } = this.#hart, { ram } = memory, word = (physical - ram.base) / 4;
-    if (!this.#isPlain(physical)) return memory.read(physical, size);
-    HIGH[0] = size === 8 ? ram.i32[word + 1]! : 0;
-    return ram.i32[word]!;
-  }
-
-  /** Walks the page table; gives the physical address of the page. */
+  /**
+   * Walks the page table; gives the physical address of the page, NO_PAGE or NO_ACCESS. Raises nothing, since V8 throws optimised code
+   * away that comes to its first call in a rare case.
+   */
   #walk(low: number, high: number, access: number, privilege: number): number {
-    const hart = this.#hart, { csrs, memory, xlen } = hart, narrow = xlen === 32;
+    const hart = this.#hart, { csrs, memory } = hart, { ram } = memory, narrow = hart.xlen === 32;
     const satpLow = csrs[2 * CSR.satp]!, satpHigh = csrs[2 * CSR.satp + 1]!;
     const status = csrs[2 * CSR.mstatus]!, environment = csrs[2 * CSR.menvcfg + 1]!;
-    const levels = narrow ? 2 : LEVELS[satpHigh >>> 28]!;
-    const bits = narrow ? 10 : 9, pteSize = narrow ? 4 : 8;
+    const levels = narrow ? 2 : LEVELS[satpHigh >>> 28]!, bits = narrow ? 10 : 9, pteSize = narrow ? 4 : 8;
     // The virtual page number: up to 52 bits.
     const vpn = narrow ? low >>> 12 : (high >>> 0) * 2 ** 20 + (low >>> 12);
     if (!narrow) {
       // The bits above the highest that is translated equal it.
       const top = high >> 12 + 9 * levels - 33;
-      if (top !== 0 && top !== -1) pageFault(access, low, high);
+      if (top !== 0 && top !== -1) return NO_PAGE;
     }
     let table = narrow ? satpLow & 0x3f_ffff : (satpHigh & 0xfff) * 2 ** 32 + (satpLow >>> 0);
     for (let level = levels - 1; level >= 0; level--) {
-      const span = SPANS[bits * level]!;
-      const at = table * 4096 + indexAt(low, narrow ? 0 : high, 12 + bits * level, bits) * pteSize;
-      if (!(this.#isPlain(at) || memory.isRam(at, pteSize)) || !this.#tableAllowed(at, pteSize, access && READ)) {
-        accessFault(access, low, high);
+      const at = table * 4096 + indexAt(low, narrow ? 0 : high, 12 + bits * level, bits) * pteSize,
+        offset = at - ram.base;
+      if (access !== PROBE && hart.hasPmp && !this.#tableAllowed(table * 4096, at, pteSize, READ)) return NO_ACCESS;
+      let pte: number, pteHigh = 0;
+      if (offset >= 0 && offset < ram.size && (ram.lines[offset >>> LINE_SHIFT]! & WATCH.device) === 0) {
+        pte = ram.i32[offset >>> 2]!;
+        if (!narrow) pteHigh = ram.i32[(offset >>> 2) + 1]!;
+      } else {
+        if (!memory.isRam(at, pteSize)) return NO_ACCESS;
+        pte = memory.read(at, pteSize);
+        if (!narrow) pteHigh = HIGH[0]!;
       }
-      const pte = this.#entry(at, pteSize), pteHigh = narrow ? 0 : HIGH[0]!;
       if ((pte & PTE.V) === 0 || (pte & (PTE.R | PTE.W)) === PTE.W || (pteHigh & PTE_RESERVED_HIGH) !== 0) {
-        pageFault(access, low, high);
+        return NO_PAGE;
       }
       const memoryType = pteHigh >>> PBMT_SHIFT & 3, napot = (pteHigh & PTE_N) !== 0;
-      if (memoryType !== 0 && (memoryType === 3 || (environment & MENVCFG_HIGH.PBMTE) === 0)) {
-        pageFault(access, low, high);
-      }
-      if (napot && !hart.extensions.has("Svnapot")) pageFault(access, low, high);
+      if (memoryType !== 0 && (memoryType === 3 || (environment & MENVCFG_HIGH.PBMTE) === 0)) return NO_PAGE;
+      if (napot && !this.#napot) return NO_PAGE;
       let page = narrow ? pte >>> 10 : (pteHigh & 0x3f_ffff) * 2 ** 22 + (pte >>> 10);
       if ((pte & (PTE.R | PTE.W | PTE.X)) === 0) {
-        if ((pte & (PTE.U | PTE.A | PTE.D)) !== 0 || memoryType !== 0 || napot) pageFault(access, low, high);
+        if ((pte & (PTE.U | PTE.A | PTE.D)) !== 0 || memoryType !== 0 || napot) return NO_PAGE;
         table = page;
         continue;
       }
-      if (!this.#permitted(pte, access, privilege, status)) pageFault(access, low, high);
-      if (page % span !== 0) pageFault(access, low, high);
+      const rights = rightsOf(pte, privilege, status);
+      if (access !== PROBE && (rights & access) === 0) return NO_PAGE;
+      if (modulo(page, bits * level) !== 0) return NO_PAGE;
       if (napot) {
-        if (level !== 0 || page % 16 !== 8) pageFault(access, low, high);
-        page += vpn % 16 - 8;
+        if (level !== 0 || modulo(page, 4) !== 8) return NO_PAGE;
+        page += modulo(vpn, 4) - 8;
       }
       const wanted = access === PROBE ? 0 : PTE.A | (access === WRITE ? PTE.D : 0);
-      let now = pte;
       if ((pte & wanted) !== wanted) {
-        if ((environment & MENVCFG_HIGH.ADUE) === 0 || this.#probing) pageFault(access, low, high);
-        if (!this.#tableAllowed(at, pteSize, WRITE)) accessFault(access, low, high);
-        now = pte | wanted;
-        memory.write(at, pteSize, now, pteHigh);
+        if ((environment & MENVCFG_HIGH.ADUE) === 0 || this.#probing) return NO_PAGE;
+        if (hart.hasPmp && !this.#tableAllowed(table * 4096, at, pteSize, WRITE)) return NO_ACCESS;
+        pte |= wanted;
+        memory.write(at, pteSize, pte, pteHigh);
       }
       this.#kind = (napot ? 4 : bits * level) << 1 | ((pte & PTE.U) !== 0 ? 1 : 0);
-      this.#permissions = this.#permitted(now, READ, privilege, status) ? READ : 0;
-      if ((now & PTE.D) !== 0 && this.#permitted(now, WRITE, privilege, status)) this.#permissions |= WRITE;
-      return (page + vpn % span) * 4096;
+      this.#permissions = rights & ((pte & PTE.D) !== 0 ? READ | WRITE : READ);
+      return (page + modulo(vpn, bits * level)) * 4096;
     }
-    return pageFault(access, low, high);
+    return NO_PAGE;
   }
 
-  /** Whether physical memory protection lets the walk at a page-table entry. */
-  #tableAllowed(physical: number, size: number, access: number): boolean {
-    const { hasPmp, pmp } = this.#hart;
-    if (access === PROBE || !hasPmp) return true;
-    const rights = pmp.page(physical - physical % 4096, SUPERVISOR);
+  /** Whether physical memory protection lets the walk at a page-table entry, which lies in a page. */
+  #tableAllowed(page: number, physical: number, size: number, access: number): boolean {
+    const { pmp } = this.#hart, rights = pmp.page(page, SUPERVISOR);
     return rights === MIXED ? pmp.allows(physical, size, access, SUPERVISOR) : (access & ~rights) === 0;
   }
+}
 
-  #permitted(pte: number, access: number, privilege: number, status: number): boolean {
-    if (access === PROBE) return true;
-    const user = (pte & PTE.U) !== 0;
-    if (privilege === USER) { if (!user) return false; }
-    else if (user && (access === EXECUTE || (status & MSTATUS.SUM) === 0)) return false;
-    if (access === EXECUTE) return (pte & PTE.X) !== 0;
-    if (access === WRITE) return (pte & PTE.W) !== 0;
-    return (pte & PTE.R) !== 0 || ((pte & PTE.X) !== 0 && (status & MSTATUS.MXR) !== 0);
-  }
+/** READ, WRITE and EXECUTE as far as a page-table entry allows them, whatever its A and D are. */
+function rightsOf(pte: number, privilege: number, status: number): number {
+  const user = (pte & PTE.U) !== 0, executable = (pte & PTE.X) !== 0;
+  let rights = pte >>> PTE_RIGHTS_SHIFT & (READ | WRITE | EXECUTE);
+  if (executable && (status & MSTATUS.MXR) !== 0) rights |= READ;
+  if (privilege === USER) return user ? rights : 0;
+  if (!user) return rights;
+  return (status & MSTATUS.SUM) === 0 ? 0 : rights & ~EXECUTE;
 }

@@ -43,6 +43,8 @@ export interface Cell {
   readonly pc: number;
   /** Runs from there; see translator.ts for what it returns. */
   run: (depth: number) => number;
+  /** What `run` is while nothing is compiled, or it is not known whether that is good. */
+  idle: (depth: number) => number;
   /** Instructions that must remain for `run` to do anything; Infinity where nothing is compiled. */
   need: number;
   /** Registers of whose values nothing is assumed, since that was wrong before. */
@@ -174,9 +176,10 @@ export class CodeCache {
   cell(pc: number): Cell {
     let cell = this.#cells.get(pc);
     if (cell === undefined) {
-      cell = newCell(pc);
-      this.#deactivate(cell);
-      this.#cells.set(pc, cell);
+      const made = cell = newCell(pc);
+      made.run = made.idle = (depth) => this.#runIdle(made, depth);
+      this.#ready(made);
+      this.#cells.set(pc, made);
     }
     return cell;
   }
@@ -227,23 +230,25 @@ export class CodeCache {
   }
 
   #deactivate(cell: Cell): void {
-    const { count, index } = this.#parts;
     cell.region = null;
     this.#ready(cell);
     cell.need = Infinity;
-    cell.run = (depth) => {
-      if (cell.compiled.length > 0 && this.#activate(cell)) {
-        return count.state[REMAINING]! >= cell.need ? cell.run(depth) : cell.pc;
-      }
-      // Its caller is hot. The first times the interpreter runs it, to see which of its code is executed, and the caller's
-      // frame is given up.
-      const { statistics } = index, { flushes } = statistics;
-      statistics.callsNotCompiled++;
-      this.missed(cell, "called");
-      // Nobody watches the code of the functions that are running now: they must end soon.
-      if (statistics.flushes !== flushes) count.stop();
-      return cell.pc;
-    };
+    cell.run = cell.idle;
+  }
+
+  #runIdle(cell: Cell, depth: number): number {
+    const { count, index } = this.#parts;
+    if (cell.compiled.length > 0 && this.#activate(cell)) {
+      return count.state[REMAINING]! >= cell.need ? cell.run(depth) : cell.pc;
+    }
+    // Its caller is hot. The first times the interpreter runs it, to see which of its code is executed, and the caller's
+    // frame is given up.
+    const { statistics } = index, { flushes } = statistics;
+    statistics.callsNotCompiled++;
+    this.missed(cell, "called");
+    // Nobody watches the code of the functions that are running now: they must end soon.
+    if (statistics.flushes !== flushes) count.stop();
+    return cell.pc;
   }
 
   /** Counts that a cell's address was come to with nothing compiled; compiles it in the end. */
@@ -390,9 +395,11 @@ export class CodeCache {
 }
 
 function newCell(pc: number): Cell {
+  const idle = () => pc;
   return {
     pc,
-    run: () => pc,
+    run: idle,
+    idle,
     need: Infinity,
     calls: 0,
     unassumed: 0,

@@ -61,10 +61,11 @@ export class WasmImports {
   #call(name: HartCall): ImportedFunction {
     const owner = callOwner(name) === "unit" ? this.#unit : this.#hart, { state } = this.#hart.count;
     const target = owner as unknown as Record<string, (...args: (number | undefined)[]) => number | void>;
+    const called = target[name]!;
     // Named, since an array of arguments would be made at each call; none has more.
     return (a, b, c, d, e, f) => {
       try {
-        const value = target[name]!(a, b, c, d, e, f);
+        const value = called.call(owner, a, b, c, d, e, f);
         state[RESULT] = value ?? 0;
         state[RESULT + 1] = HIGH[0]!;
         return 0;
