@@ -19,31 +19,34 @@ export const MACHINE_INTERRUPTS: number = 1 << INTERRUPT.machineSoftware | 1 << 
 export const SUPERVISOR_INTERRUPTS: number = 1 << INTERRUPT.supervisorSoftware | 1 << INTERRUPT.supervisorTimer |
   1 << INTERRUPT.supervisorExternal;
 
-/** Numbers of the CSRs whose words the hart works on directly. */
-export const CSR: Readonly<Record<string, number>> & {
-  readonly mstatus: number;
-  readonly mtvec: number;
-  readonly mepc: number;
-  readonly mcause: number;
-  readonly mtval: number;
-  readonly mie: number;
-  readonly mip: number;
-  readonly mcounteren: number;
-  readonly mcountinhibit: number;
-  readonly mideleg: number;
-  readonly medeleg: number;
-  readonly menvcfg: number;
-  readonly senvcfg: number;
-  readonly scounteren: number;
-  readonly stvec: number;
-  readonly sepc: number;
-  readonly scause: number;
-  readonly stval: number;
-  readonly satp: number;
-  readonly stimecmp: number;
-  readonly stimecmph: number;
-  readonly jvt: number;
-} = CSR_NUMBERS as never;
+/**
+ * Numbers of the CSRs whose words the hart works on directly. Each is a property of a literal, which V8 takes for a constant; the
+ * table of all names is a dictionary.
+ */
+export const CSR = {
+  mstatus: CSR_NUMBERS.mstatus as number,
+  mtvec: CSR_NUMBERS.mtvec as number,
+  mepc: CSR_NUMBERS.mepc as number,
+  mcause: CSR_NUMBERS.mcause as number,
+  mtval: CSR_NUMBERS.mtval as number,
+  mie: CSR_NUMBERS.mie as number,
+  mip: CSR_NUMBERS.mip as number,
+  mcounteren: CSR_NUMBERS.mcounteren as number,
+  mcountinhibit: CSR_NUMBERS.mcountinhibit as number,
+  mideleg: CSR_NUMBERS.mideleg as number,
+  medeleg: CSR_NUMBERS.medeleg as number,
+  menvcfg: CSR_NUMBERS.menvcfg as number,
+  senvcfg: CSR_NUMBERS.senvcfg as number,
+  scounteren: CSR_NUMBERS.scounteren as number,
+  stvec: CSR_NUMBERS.stvec as number,
+  sepc: CSR_NUMBERS.sepc as number,
+  scause: CSR_NUMBERS.scause as number,
+  stval: CSR_NUMBERS.stval as number,
+  satp: CSR_NUMBERS.satp as number,
+  stimecmp: CSR_NUMBERS.stimecmp as number,
+  stimecmph: CSR_NUMBERS.stimecmph as number,
+  jvt: CSR_NUMBERS.jvt as number,
+} as const;
 
 /** What stands behind a CSR number. */
 export interface CsrEntry {
@@ -214,7 +217,7 @@ export function environmentConfiguration(
   high = 0,
   after?: (hart: Hart) => void,
 ): [string, CsrEntry] {
-  const blocks = extensions.has("Zicbom"), at = 2 * CSR[register]!;
+  const blocks = extensions.has("Zicbom"), at = 2 * CSR[register];
   const low = ENVCFG.FIOM | (blocks ? ENVCFG.CBIE | ENVCFG.CBCFE : 0) | (extensions.has("Zicboz") ? ENVCFG.CBZE : 0);
   const [name, entry] = plain(register, { low, high }, after);
   return [name, {

@@ -48,7 +48,7 @@ const SSTATUS_ENTRY: CsrEntry = {
 
 /** sie or sip: the interrupts that are delegated. `writable` of them change. */
 function delegated(of: "mie" | "mip", writable: number): CsrEntry {
-  const entry = (hart: Hart) => hart.csrTable[CSR[of]!]!;
+  const entry = (hart: Hart) => hart.csrTable[CSR[of]]!;
   const mask = (hart: Hart) => hart.csrs[2 * CSR.mideleg]!;
   return {
     read: (hart) => {
@@ -58,7 +58,7 @@ function delegated(of: "mie" | "mip", writable: number): CsrEntry {
     },
     write: (hart, low) => {
       const changes = mask(hart) & writable;
-      entry(hart).write(hart, hart.csrs[2 * CSR[of]!]! & ~changes | low & changes, 0);
+      entry(hart).write(hart, hart.csrs[2 * CSR[of]]! & ~changes | low & changes, 0);
     },
   };
 }

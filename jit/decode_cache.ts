@@ -27,6 +27,9 @@ export const PAGE_RECORDS = 2049;
 
 const HALVES = RECORD_BYTES / 2, WORDS = RECORD_BYTES / 4;
 
+/** Entries of the table of pages that were found last. */
+const FOUND = 256;
+
 /** A page with decoded instructions. */
 interface Page {
   /** First record. */
@@ -57,6 +60,9 @@ export class DecodeCache {
   readonly #maker: RecordMaker;
   #pages: (Page | undefined)[];
   #byPhysical = new Map<number, Page>();
+  /** Which pages `pageAt` found lately, by their keys in that map: entries of a direct-mapped table. */
+  readonly #foundKeys = new Float64Array(FOUND);
+  readonly #foundBases = new Int32Array(FOUND);
   #used = 0;
   #watchBit: number;
   /** Physical addresses at which execution may stop. Flush the cache after a change. */
@@ -85,6 +91,7 @@ export class DecodeCache {
     this.words = memory.ram.words((this.scratch + 4) * WORDS);
     this.halves = new Uint16Array(this.words.buffer, this.words.byteOffset, 2 * this.words.length);
     this.#pages = new Array(capacity).fill(undefined);
+    this.#foundKeys.fill(-1);
   }
 
   /**
@@ -92,7 +99,18 @@ export class DecodeCache {
    * fetches from it may be refused.
    */
   pageAt(physical: number, checked = false): number {
-    const key = checked ? physical + 1 : physical, known = this.#byPhysical.get(key);
+    const key = checked ? physical + 1 : physical, at = physical / 4096 & FOUND - 1;
+    if (this.#foundKeys[at] === key) return this.#foundBases[at]!;
+    const base = this.#pageAt(physical, key, checked);
+    if (base >= 0) {
+      this.#foundKeys[at] = key;
+      this.#foundBases[at] = base;
+    }
+    return base;
+  }
+
+  #pageAt(physical: number, key: number, checked: boolean): number {
+    const known = this.#byPhysical.get(key);
     if (known !== undefined) return known.base;
     const memory = this.#memory.executable(physical);
     if (memory === null) return -1;
@@ -270,6 +288,7 @@ export class DecodeCache {
   flush(): void {
     this.words.fill(0, 0, this.#used * PAGE_RECORDS * WORDS);
     this.#byPhysical.clear();
+    this.#foundKeys.fill(-1);
     this.#pages.fill(undefined);
     this.#used = 0;
     this.onFlush();
