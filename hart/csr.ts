@@ -184,7 +184,8 @@ function mstatus(extensions: ReadonlySet<Extension>): [string, CsrEntry] {
       if (mpp !== MACHINE && mpp !== USER && !(supervisor && mpp === SUPERVISOR)) mask &= ~MSTATUS.MPP;
       const old = hart.csrs[at]!, value = hart.csrs[at] = old & ~mask | low & mask;
       if (((old ^ value) & MSTATUS_ACCESS) !== 0) hart.accessChanged();
-      hart.interruptsChanged();
+      // Kernels disable and enable interrupts all the time.
+      if ((value & ~old & (MSTATUS.MIE | MSTATUS.SIE)) !== 0) hart.interruptsChanged();
     },
   }];
 }

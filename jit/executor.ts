@@ -601,7 +601,7 @@ export class Executor implements HookedExecutor {
 
   /** A translator to WebAssembly; null where not all that it needs lies in the memory that WebAssembly sees. */
   #wasmTranslator(
-    options: WasmParts["options"] extends infer O ? Omit<O, "layout" | "counts"> : never,
+    options: WasmParts["options"] extends infer O ? Omit<O, "layout" | "counts" | "isAlone"> : never,
     cache: CodeCache,
     loads: Int32Array,
     stores: Int32Array,
@@ -649,7 +649,12 @@ export class Executor implements HookedExecutor {
         layout: { state, access, records, pageTable, figures },
       },
       interpret: this.#loop,
-      options: { ...options, layout, counts: () => ram.offsetOf(this.#hooks!.counts) },
+      options: {
+        ...options,
+        layout,
+        isAlone: hart.others.length === 0,
+        counts: () => ram.offsetOf(this.#hooks!.counts),
+      },
       memory: ram.memory,
       tables,
       resolve: (name) => {

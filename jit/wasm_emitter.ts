@@ -55,6 +55,8 @@ export interface WasmEmitterOptions {
   /** Whether addresses of data are physical or go through the translation look-aside buffers. */
   readonly memory: "bare" | "translated";
   readonly layout: WasmLayout;
+  /** There is no other hart that could go on meanwhile, so PAUSE does nothing. */
+  readonly isAlone: boolean;
   /** Where the counters of hooks are in that memory; undefined if they are not there. */
   readonly counts: () => number | undefined;
   /** Number of the cell of an address. */
@@ -446,6 +448,7 @@ export class WasmEmitter {
 
   #call(s: Call): void {
     const f = this.#f;
+    if (s.name === "fence" && this.#options.isAlone) return;
     this.#mayStop = true;
     f.i32(0), f.get(this.#n), f.i32(this.#ahead), f.op("i32.add");
     f.memory("i32.store", this.#options.layout.remaining);
