@@ -169,11 +169,11 @@ const MSTATUS_SUPERVISOR = MSTATUS.SIE | MSTATUS.SPIE | MSTATUS.SPP | MSTATUS.SU
 const MSTATUS_ACCESS = MSTATUS.MPRV | MSTATUS.MPP | MSTATUS.SUM | MSTATUS.MXR;
 
 function mstatus(extensions: ReadonlySet<Extension>): [string, CsrEntry] {
-  const at = 2 * CSR.mstatus, supervisor = extensions.has("S");
+  const at = 2 * CSR.mstatus, supervisor = extensions.has("S"), { SD } = MSTATUS;
   const writable = MSTATUS_WRITABLE | (supervisor ? MSTATUS_SUPERVISOR : 0) | (extensions.has("F") ? MSTATUS.FS : 0);
   return ["mstatus", {
     read: (hart) => {
-      const low = hart.csrs[at]!, summary = isStateDirty(low) ? MSTATUS.SD : 0;
+      const low = hart.csrs[at]!, summary = isStateDirty(low) ? SD : 0;
       HIGH[0] = hart.csrs[at + 1]! | (hart.xlen === 64 ? summary : 0);
       return hart.xlen === 32 ? low | summary : low;
     },

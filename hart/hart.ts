@@ -490,15 +490,15 @@ export class Hart {
 
   /** The pending interrupts that would be taken now, if they are of the highest privilege level among them. */
   #takeable(): number {
-    const ready = this.pending() & this.csrs[2 * CSR.mie]! & ~this.#refused;
-    if (ready === 0 || this.holdsInterrupts) return 0;
-    const status = this.csrs[2 * CSR.mstatus]!, delegated = this.csrs[2 * CSR.mideleg]!;
-    if (this.privilege < MACHINE || (status & MSTATUS.MIE) !== 0) {
-      const machine = ready & ~delegated;
-      if (machine !== 0) return machine;
-    }
-    const supervisor = this.privilege < SUPERVISOR || (this.privilege === SUPERVISOR && (status & MSTATUS.SIE) !== 0);
-    return supervisor ? ready & delegated : 0;
+    // All of it each time: V8 throws optimised code away that comes to a part it has not executed before.
+    const { csrs, privilege } = this, status = csrs[2 * CSR.mstatus]!, delegated = csrs[2 * CSR.mideleg]!;
+    const ready = this.holdsInterrupts ? 0 : this.pending() & csrs[2 * CSR.mie]! & ~this.#refused;
+    const machineEnabled = (status & MSTATUS.MIE) !== 0, supervisorEnabled = (status & MSTATUS.SIE) !== 0;
+    const toMachine = privilege < MACHINE || machineEnabled ? ready & ~delegated : 0;
+    const toSupervisor = privilege < SUPERVISOR || (privilege === SUPERVISOR && supervisorEnabled)
+      ? ready & delegated
+      : 0;
+    return toMachine !== 0 ? toMachine : toSupervisor;
   }
 
   /**

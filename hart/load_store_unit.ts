@@ -44,7 +44,7 @@ export class LoadStoreUnit {
 
   /** Whether pages matter, and the access lies in two. */
   #crosses(low: number, size: number): boolean {
-    return (low & 4095) + size > 4096 && !this.#hart.bare;
+    return !this.#hart.bare && (low & 4095) + size > 4096;
   }
 
   /** Physical addresses of the bytes of an access in two pages; `cause` is that of an access fault. */

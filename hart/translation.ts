@@ -172,6 +172,7 @@ export class Translation {
     const hart = this.#hart, { csrs, memory } = hart, { ram } = memory, narrow = hart.xlen === 32;
     const satpLow = csrs[2 * CSR.satp]!, satpHigh = csrs[2 * CSR.satp + 1]!;
     const status = csrs[2 * CSR.mstatus]!, environment = csrs[2 * CSR.menvcfg + 1]!;
+    const highestType = (environment & MENVCFG_HIGH.PBMTE) !== 0 ? 2 : 0;
     const levels = narrow ? 2 : LEVELS[satpHigh >>> 28]!, bits = narrow ? 10 : 9, pteSize = narrow ? 4 : 8;
     // The virtual page number: up to 52 bits.
     const vpn = narrow ? low >>> 12 : (high >>> 0) * 2 ** 20 + (low >>> 12);
@@ -198,7 +199,7 @@ export class Translation {
         return NO_PAGE;
       }
       const memoryType = pteHigh >>> PBMT_SHIFT & 3, napot = (pteHigh & PTE_N) !== 0;
-      if (memoryType !== 0 && (memoryType === 3 || (environment & MENVCFG_HIGH.PBMTE) === 0)) return NO_PAGE;
+      if (memoryType > highestType) return NO_PAGE;
       if (napot && !this.#napot) return NO_PAGE;
       let page = narrow ? pte >>> 10 : (pteHigh & 0x3f_ffff) * 2 ** 22 + (pte >>> 10);
       if ((pte & (PTE.R | PTE.W | PTE.X)) === 0) {
@@ -236,10 +237,11 @@ export class Translation {
 
 /** READ, WRITE and EXECUTE as far as a page-table entry allows them, whatever its A and D are. */
 function rightsOf(pte: number, privilege: number, status: number): number {
-  const user = (pte & PTE.U) !== 0, executable = (pte & PTE.X) !== 0;
-  let rights = pte >>> PTE_RIGHTS_SHIFT & (READ | WRITE | EXECUTE);
-  if (executable && (status & MSTATUS.MXR) !== 0) rights |= READ;
-  if (privilege === USER) return user ? rights : 0;
-  if (!user) return rights;
-  return (status & MSTATUS.SUM) === 0 ? 0 : rights & ~EXECUTE;
+  const isUser = (pte & PTE.U) !== 0,
+    mayReadCode = (status & MSTATUS.MXR) !== 0,
+    mayReachUser = (status & MSTATUS.SUM) !== 0;
+  const rights = pte >>> PTE_RIGHTS_SHIFT & (READ | WRITE | EXECUTE);
+  const all = mayReadCode && (rights & EXECUTE) !== 0 ? rights | READ : rights;
+  if (privilege === USER) return isUser ? all : 0;
+  return !isUser ? all : mayReachUser ? all & ~EXECUTE : 0;
 }

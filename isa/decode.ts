@@ -34,13 +34,6 @@ function bucketOf(bits: number): number {
   return isCompressed(bits) ? bits >>> 11 & 0x1c | bits & 3 : 32 + (bits << 1 & 0xf8 | bits >>> 12 & 7);
 }
 
-/** The bits by which a bucket is found, and their values in it. */
-function bitsOf(bucket: number): { fixed: number; bits: number } {
-  if (bucket < 32) return { fixed: 0xe003, bits: (bucket >>> 2) << 13 | bucket & 3 };
-  const k = bucket - 32;
-  return { fixed: 0x707f, bits: (k & 7) << 12 | (k >>> 3) << 2 | 3 };
-}
-
 /** Decodes for one register width and set of extensions. */
 export class Decoder {
   /** 32 or 64. */
@@ -72,9 +65,11 @@ export class Decoder {
       if (!instruction.extensions.some((name) => extensions.has(name))) continue;
       if (instruction.requires?.some((name) => extensions.has(name)) === false) continue;
       const { mask, match } = instruction.encoding;
-      for (let bucket = 0; bucket < BUCKETS; bucket++) {
-        const { fixed, bits } = bitsOf(bucket);
-        if (((bits ^ match) & mask & fixed) === 0) buckets[bucket]!.push(instruction);
+      // Those of a quadrant, or of an opcode, are the ones that it may be in.
+      const isShort = isCompressed(match), first = bucketOf(match & (isShort ? 3 : 0x7f)), step = isShort ? 4 : 1;
+      for (let funct3 = 0; funct3 < 8; funct3++) {
+        const bits = funct3 << (isShort ? 13 : 12), fixed = 7 << (isShort ? 13 : 12);
+        if (((bits ^ match) & mask & fixed) === 0) buckets[first + step * funct3]!.push(instruction);
       }
     }
     this.#candidates = buckets.flat();

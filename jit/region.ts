@@ -251,10 +251,8 @@ export class RegionBuilder {
 
   /** The instruction at an address, or null if it cannot be compiled. */
   #read(pc: number, high: number): RegionInstruction | null {
-    const { physical } = this.#page(pc, high);
-    if (physical >= 0 && this.#source.breakpoints.has(physical + (pc & 4095))) return null;
     const bits = this.#bitsAt(pc, high);
-    if (bits === null) return null;
+    if (bits === null || this.#source.breakpoints.has(this.#page(pc, high).physical + (pc & 4095))) return null;
     let known = this.#known.get(bits);
     if (known === undefined) {
       if (this.#known.size === MOST_KNOWN) this.#known.clear();
@@ -321,18 +319,13 @@ export class RegionBuilder {
 
   /** The bits of an instruction; null where there is no memory that they could be compiled from. */
   #bitsAt(pc: number, high: number): number | null {
-    const halfword = this.#halfword(pc, high);
-    if (halfword < 0) return null;
-    if (isCompressed(halfword)) return halfword;
-    const upper = this.#halfword((pc + 2) | 0, high);
-    return upper < 0 ? null : halfword | upper << 16;
-  }
-
-  #halfword(pc: number, high: number): number {
     const { memory } = this.#page(pc, high);
-    if (memory === null) return -1;
-    const at = memory.offset + (pc & 4095);
-    return memory.bytes[at]! | memory.bytes[at + 1]! << 8;
+    if (memory === null) return null;
+    const at = memory.offset + (pc & 4095), low = memory.bytes[at]! | memory.bytes[at + 1]! << 8;
+    if (isCompressed(low)) return low;
+    if ((pc & 4095) < 4094) return low | memory.bytes[at + 2]! << 16 | memory.bytes[at + 3]! << 24;
+    const after = this.#page(pc + 2 | 0, high).memory;
+    return after === null ? null : low | after.bytes[after.offset]! << 16 | after.bytes[after.offset + 1]! << 24;
   }
 
   /**

@@ -103,9 +103,33 @@ export class Bus implements PhysicalMemory {
     return { bytes, offset: physical - region.address, isRam: false };
   }
 
+  /** Offset in RAM of an aligned access to it that nothing lies over; -1 for any other. */
+  #plainOffset(physical: number, size: number): number {
+    const offset = physical - this.ram.base;
+    return offset >= 0 && offset < this.ram.size && (offset & size - 1) === 0 && !this.#ramIsCovered ? offset : -1;
+  }
+
   read(physical: number, size: number): number {
     this.fault = false;
     HIGH[0] = 0;
+    const offset = this.#plainOffset(physical, size);
+    return offset < 0 ? this.#read(physical, size) : this.#readRam(offset, size);
+  }
+
+  #readRam(offset: number, size: number): number {
+    const { i32, u16, u8 } = this.ram;
+    switch (size) {
+      case 1:
+        return u8[offset]!;
+      case 2:
+        return u16[offset >>> 1]!;
+      case 8:
+        HIGH[0] = i32[(offset >>> 2) + 1]!;
+    }
+    return i32[offset >>> 2]!;
+  }
+
+  #read(physical: number, size: number): number {
     const region = this.#find(physical);
     if (region === undefined) {
       this.fault = true;
@@ -150,6 +174,19 @@ export class Bus implements PhysicalMemory {
 
   write(physical: number, size: number, low: number, high: number): void {
     this.fault = false;
+    const offset = this.#plainOffset(physical, size);
+    if (offset < 0) return this.#write(physical, size, low, high);
+    const { i32, u16, u8, lines } = this.ram;
+    if (size === 1) u8[offset] = low;
+    else if (size === 2) u16[offset >>> 1] = low;
+    else {
+      i32[offset >>> 2] = low;
+      if (size === 8) i32[(offset >>> 2) + 1] = high;
+    }
+    if (lines[offset >>> LINE_SHIFT] !== 0) this.onWatchedWrite(offset, size);
+  }
+
+  #write(physical: number, size: number, low: number, high: number): void {
     const region = this.#find(physical);
     if (region === undefined) {
       this.fault = true;
