@@ -105,7 +105,7 @@ export class LoadStoreUnit {
   /** Loads from plain RAM; false, with nothing done, if it is not that (`plainOffset`). `code` is as for `load`. */
   loadPlain(code: number, low: number, high: number): boolean {
     const size = code & 15, isAmo = (code & AMO) !== 0, { u8 } = this.#hart.memory.ram;
-    const at = isAmo && (low & size - 1) !== 0 ? -1 : this.#plainOffset(size, low, high, isAmo ? READ | WRITE : READ);
+    const at = this.plainOffset(size, low, high, isAmo ? READ | WRITE : READ, isAmo);
     if (at < 0) return false;
     let value = 0;
     for (let k = Math.min(size, 4) - 1; k >= 0; k--) value = value << 8 | u8[at + k]!;
@@ -117,7 +117,7 @@ export class LoadStoreUnit {
 
   /** Stores to plain RAM; false, with nothing done, if it is not that. */
   storePlain(code: number, low: number, high: number, value: number, valueHigh: number): boolean {
-    const size = code & 15, at = this.#plainOffset(size, low, high, WRITE), { u8 } = this.#hart.memory.ram;
+    const size = code & 15, at = this.plainOffset(size, low, high, WRITE), { u8 } = this.#hart.memory.ram;
     if (at < 0) return false;
     for (let k = 0; k < size; k++) u8[at + k] = k < 4 ? value >>> 8 * k : valueHigh >>> 8 * (k - 4);
     return true;
@@ -125,14 +125,18 @@ export class LoadStoreUnit {
 
   /**
    * Offset in RAM of an access that has nothing about it but its address: no device, nobody to be told, all in one page; -1 if it
-   * has, or would raise an exception. `access` is READ, WRITE, or both.
+   * has, or would raise an exception. `access` is READ, WRITE, or both; `isAligned`: it must be. `isEarly`: page tables stay as they
+   * are, since not all of it may be accessed in the end.
    */
-  #plainOffset(size: number, low: number, high: number, access: number): number {
+  plainOffset(size: number, low: number, high: number, access: number, isAligned = false, isEarly = false): number {
     const { memory: { ram }, watchpoints, triggers } = this.#hart;
-    if (triggers.watchesData || this.#crosses(low, size)) return -1;
+    if (triggers.watchesData || this.#crosses(low, size) || (isAligned && (low & size - 1) !== 0)) return -1;
     let physical: number;
     try {
-      physical = this.#physical(low, high, size, (access & WRITE) !== 0 ? WRITE : READ);
+      const kind = (access & WRITE) !== 0 ? WRITE : READ;
+      physical = isEarly && !this.#hart.bare
+        ? this.#hart.translation.translateUnchanged(low, high, size, kind)
+        : this.#physical(low, high, size, kind);
     } catch (e) {
       if (e instanceof Exception) return -1;
       throw e;
@@ -140,8 +144,22 @@ export class LoadStoreUnit {
     const offset = physical - ram.base;
     if (offset < 0 || offset + size > ram.size) return -1;
     if (watchpoints !== null && watchpoints.concerns(access, low, high, physical, -1, size)) return -1;
-    const marks = ram.lines[offset >>> LINE_SHIFT]! | ram.lines[(offset + size - 1) >>> LINE_SHIFT]!;
+    let marks = ram.lines[(offset + size - 1) >>> LINE_SHIFT]!;
+    for (let at = offset; at < offset + size; at += 1 << LINE_SHIFT) marks |= ram.lines[at >>> LINE_SHIFT]!;
     return (marks & ((access & WRITE) !== 0 ? ~WATCH.watchpoint : WATCH.device)) === 0 ? offset : -1;
+  }
+
+  /**
+   * The same of a range in which several accesses lie that have not been made yet. It may lie in two pages, if they are neighbours in
+   * RAM, too.
+   */
+  plainRange(size: number, low: number, high: number, access: number): number {
+    if (!this.#crosses(low, size)) return this.plainOffset(size, low, high, access, false, true);
+    const first = 4096 - (low & 4095), next = (low + first) | 0;
+    const start = this.plainOffset(first, low, high, access, false, true);
+    // At a multiple of 4 GiB, whatever follows has another high half.
+    if (start < 0 || next === 0) return -1;
+    return this.plainOffset(size - first, next, high, access, false, true) === start + first ? start : -1;
   }
 
   // Physical address of an access that is watched, and of its part in the next page (-1: it has none).
@@ -259,7 +277,7 @@ export class LoadStoreUnit {
     if (at < 0) {
       checkCacheBlock(hart, operation, low, high);
       if (operation !== CBO_ZERO) return;
-      at = this.#plainOffset(CACHE_BLOCK, start, high, WRITE);
+      at = this.plainOffset(CACHE_BLOCK, start, high, WRITE);
     }
     if (at < 0) { for (let k = 0; k < CACHE_BLOCK; k += 8) this.store(8, start + k, high, 0, 0); }
     else for (let k = at >> 3, end = k + CACHE_BLOCK / 8; k < end; k++) ram.f64[k] = 0;

@@ -88,7 +88,7 @@ export class LargePages {
 export class TranslationBuffers {
   readonly #ram: Ram;
   readonly #wide: boolean;
-  /** Pages of RAM that can be read, and those that can be written. */
+  /** Pages of RAM that can be read, and those that can be written, all of which can be read, too (Smepmp, and PTEs, know no others). */
   readonly loads: Int32Array;
   readonly stores: Int32Array;
   /** Indices of the entries that were filled since everything was forgotten, in either buffer. */

@@ -125,6 +125,16 @@ export class Translation {
     return physical;
   }
 
+  /** As `translate`, but raises a page fault where a page-table entry had to change first. */
+  translateUnchanged(low: number, high: number, size: number, access: number): number {
+    this.#probing = true;
+    try {
+      return this.translate(low, high, size, access);
+    } finally {
+      this.#probing = false;
+    }
+  }
+
   /**
    * Physical address that a virtual one means at the present privilege level, whatever may be accessed there; undefined if it
    * means none. Changes nothing. For debuggers.

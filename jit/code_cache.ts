@@ -116,6 +116,12 @@ export interface Compilation {
  */
 const MOST_DROPS = 16, DROPS_FORGOTTEN = 1 << 26;
 
+/**
+ * Accesses share no check any more when it has cost so much in so many instructions: they lie in two pages, say. One that leaves the
+ * region costs as much as so many that take a call.
+ */
+const MOST_MISSES = 1024, MISSES_FORGOTTEN = 1 << 20, LEAVING = 8;
+
 /** Addresses that were only looked up are forgotten when there are this many more than compiled ones. */
 const MOST_IDLE_CELLS = 50_000;
 
@@ -152,6 +158,10 @@ export class CodeCache {
   readonly #cells = new Map<number, Cell>();
   /** How often the region of an address was dropped, and at which count of instructions lately. */
   readonly #drops = new Map<number, { times: number; last: number }>();
+  /** What the check has cost that accesses from an instruction on share, and since which count of instructions. */
+  readonly #misses = new Map<number, { cost: number; readonly since: number }>();
+  /** Instructions from which on accesses share no check. */
+  readonly #apart = new Set<number>();
   readonly #builder: RegionBuilder;
   readonly #none: Cell;
   /** Cells whose regions run since the page tables changed. */
@@ -356,6 +366,38 @@ export class CodeCache {
     index.statistics.dropped++;
   }
 
+  /** Whether accesses of a block from an instruction on share no check. */
+  isApart(pc: number): boolean {
+    return this.#apart.has(pc);
+  }
+
+  /**
+   * To be called when the check that accesses from an instruction on share took a call, or made the region leave: where that is frequent,
+   * each access gets its own.
+   */
+  rangeMissed(pc: number, leaves: boolean): void {
+    const { count, index: { statistics } } = this.#parts, now = count.instructions();
+    let misses = this.#misses.get(pc);
+    if (misses === undefined || now - misses.since > MISSES_FORGOTTEN) {
+      this.#misses.set(pc, misses = { cost: 0, since: now });
+    }
+    misses.cost += leaves ? LEAVING : 1;
+    if (misses.cost < MOST_MISSES || this.#apart.has(pc)) return;
+    this.#misses.delete(pc);
+    this.#apart.add(pc);
+    const { flushes } = statistics,
+      holds = ({ region }: CompiledRegion) =>
+        region.blocks.some(({ instructions }) => instructions.some((i) => i.pc === pc));
+    for (const { compiled } of [...this.#cells.values()]) {
+      for (const old of compiled.filter(holds)) {
+        this.#remove(old);
+        this.compile(old.cell.pc, old.reason, old.joins);
+      }
+    }
+    // As when a call has compiled something.
+    if (statistics.flushes !== flushes) count.stop();
+  }
+
   /** Drops the regions that hold an instruction that a change of hooks concerns. */
   dropConcerned({ concerns, isClass, page }: HookChange): void {
     const at = (pc: number) => isClass ? this.#builder.decodedAt(pc, high) : null;
@@ -389,6 +431,8 @@ export class CodeCache {
     // Functions of other regions, still running perhaps, hold their cells: those stay good, only not compiled.
     this.#cells.clear();
     this.#drops.clear();
+    this.#misses.clear();
+    this.#apart.clear();
     this.table.fill(this.#none);
     for (const translator of this.translators) translator.clear();
   }

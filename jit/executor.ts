@@ -197,6 +197,8 @@ export class Executor implements HookedExecutor {
       this.#state[LEFT] = 1;
       if (error !== null) this.#failure = { error };
     });
+    this.#wasmImports.onRangeMissed = (pc, leaves) =>
+      this.#spaceAt(this.#state[PC_HIGH]!)?.cache.rangeMissed(pc, leaves);
     for (let operation = 0; operation < FIRST_OPERATION + OPERATION_FORMS.length; operation++) {
       this.#handlers.push(this.#lazy(operation));
     }
@@ -663,6 +665,7 @@ export class Executor implements HookedExecutor {
           this.#wasmImports.resolve(name);
       },
       cell: (pc) => cache.cell(pc),
+      isApart: (pc) => cache.isApart(pc),
     });
   }
 

@@ -62,35 +62,57 @@ export const STORES: Readonly<Record<number, MemoryInstruction>> = {
 export function testAccess(
   f: WasmFunction,
   values: WasmValues,
-  { xlen, ramBase, ramSize, memory, layout }: AccessOptions,
-  { address, size, stores, align, entries }: Access,
+  options: AccessOptions,
+  { address, ...access }: Access,
   slow: Label,
 ): { at: number; full: number } {
-  const wide = xlen === 64, full = values.temp(wide ? "i64" : "i32"), at = values.temp("i32");
+  const full = values.temp(options.xlen === 64 ? "i64" : "i32"), at = values.temp("i32");
   values.push(address);
+  testPlace(f, options, { ...access, full, at, distance: 0 }, slow);
+  if (access.stores) pushWatched(f, options, at, access.size, access.align), f.brIf(slow, "unlikely");
+  return { at, full };
+}
+
+/** Bytes that are accessed. */
+export interface Place extends Omit<Access, "address"> {
+  /** What is added to the address. */
+  readonly distance: number;
+  /** Local variables for results of `testPlace`. */
+  readonly full: number;
+  readonly at: number;
+}
+
+/** As `testAccess` of bytes from a distance after the address on the stack on, but for the look at who watches their lines. */
+export function testPlace(
+  f: WasmFunction,
+  { xlen, ramBase, ramSize, memory, layout }: AccessOptions,
+  { size, stores, align, entries, distance, full, at }: Place,
+  slow: Label,
+): void {
+  const wide = xlen === 64;
   if (memory === "bare") {
     // Any alignment will do.
-    pushOutside(f, { xlen, ramBase, ramSize }, full, 0, size);
+    pushOutside(f, { xlen, ramBase, ramSize }, full, distance, size);
     f.brIf(slow, "unlikely");
     f.get(full), wide && f.op("i32.wrap_i64"), f.set(at);
-  } else {
-    f.set(full);
-    const low = () => (f.get(full), wide && f.op("i32.wrap_i64"));
-    // An access that begins in the page of the entry and ends in it, at whatever alignment; an AMO's must be aligned.
-    const buffer = stores ? layout.stores : layout.loads, compared = align ? ~(4095 & ~(size - 1)) : -4096;
-    low(), f.i32(ENTRY_SHIFT), f.op("i32.shr_u"), f.i32(ENTRY_MASK), f.op("i32.and");
-    if (entries !== undefined) f.get(entries), f.op("i32.or");
-    f.tee(at);
-    f.memory(wide ? "i64.load" : "i32.load", buffer);
-    f.get(full);
-    if (size > 1 && !align) wide ? (f.i64(size - 1, 0), f.op("i64.add")) : (f.i32(size - 1), f.op("i32.add"));
-    if (wide) f.i64(compared, -1), f.op("i64.and"), f.op("i64.ne");
-    else f.i32(compared), f.op("i32.and"), f.op("i32.ne");
-    f.brIf(slow, "unlikely");
-    f.get(at), f.memory("i32.load", buffer + 8), low(), f.op("i32.add"), f.set(at);
+    return;
   }
-  if (stores) pushWatched(f, { memory, layout }, at, size, align), f.brIf(slow, "unlikely");
-  return { at, full };
+  const plus = (n: number) => {
+    if (n !== 0) wide ? (f.i64(n, n >> 31), f.op("i64.add")) : (f.i32(n), f.op("i32.add"));
+  };
+  plus(distance), f.tee(full);
+  // Bytes that begin in the page of the entry and end in it, at whatever alignment; an AMO's must be aligned.
+  const buffer = stores ? layout.stores : layout.loads, compared = align ? ~(4095 & ~(size - 1)) : -4096;
+  wide && f.op("i32.wrap_i64"), f.i32(ENTRY_SHIFT), f.op("i32.shr_u"), f.i32(ENTRY_MASK), f.op("i32.and");
+  if (entries !== undefined) f.get(entries), f.op("i32.or");
+  f.tee(at);
+  f.memory(wide ? "i64.load" : "i32.load", buffer);
+  f.get(full), align || plus(size - 1);
+  if (wide) f.i64(compared, -1), f.op("i64.and"), f.op("i64.ne");
+  else f.i32(compared), f.op("i32.and"), f.op("i32.ne");
+  f.brIf(slow, "unlikely");
+  f.get(at), f.memory("i32.load", buffer + 8);
+  f.get(full), wide && f.op("i32.wrap_i64"), f.op("i32.add"), f.set(at);
 }
 
 /**

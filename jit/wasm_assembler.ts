@@ -99,7 +99,7 @@ export interface Label {
 /** An imported function. */
 interface Import {
   readonly name: string;
-  readonly parameters: number;
+  readonly parameters: readonly WasmType[];
   readonly results: number;
 }
 
@@ -193,8 +193,9 @@ function section(out: Bytes, id: number, contents: Bytes): void {
 /** Whether a condition is nearly always or hardly ever true. */
 export type Hint = "likely" | "unlikely";
 
-/** One function of a module, which has one parameter (i32) and one result (i32), and the functions that it imports. */
+/** One function of a module, which has one parameter (i32), unless it is told others, and one result (i32), and the functions that it imports. */
 export class WasmFunction {
+  readonly #parameters: readonly WasmType[];
   readonly #code = new Bytes();
   readonly #locals: { readonly type: WasmType; readonly name: string }[] = [];
   readonly #imports: Import[] = [];
@@ -206,8 +207,9 @@ export class WasmFunction {
   /** Lines of text, if they are kept. */
   readonly lines: string[] | null;
 
-  constructor(keepText: boolean) {
+  constructor(keepText: boolean, parameters: readonly WasmType[] = ["i32"]) {
     this.lines = keepText ? [] : null;
+    this.#parameters = parameters;
   }
 
   #line(line: string): void {
@@ -221,10 +223,11 @@ export class WasmFunction {
 
   /** A new local variable. */
   local(type: WasmType, name: string): number {
-    return this.#locals.push({ type, name });
+    return this.#parameters.length + this.#locals.push({ type, name }) - 1;
   }
   #name(local: number): string {
-    return local === 0 ? "$d" : `$${this.#locals[local - 1]!.name}`;
+    const own = this.#locals[local - this.#parameters.length];
+    return own !== undefined ? `$${own.name}` : local === 0 ? "$d" : `$d${local}`;
   }
 
   op(name: PlainInstruction): void {
@@ -320,10 +323,13 @@ export class WasmFunction {
     for (const label of labels) unsigned(this.#code, this.#labels.length - 1 - this.#labels.lastIndexOf(label));
   }
 
-  /** Calls an imported function, which takes and gives i32 only. */
-  call(name: string, parameters: number, results: 0 | 1): void {
+  /** Calls an imported function. It takes so many i32, or values of these types, and gives an i32 or nothing. */
+  call(name: string, parameters: number | readonly WasmType[], results: 0 | 1): void {
     let index = this.#imports.findIndex((other) => other.name === name);
-    if (index < 0) index = this.#imports.push({ name, parameters, results }) - 1;
+    if (index < 0) {
+      const types = typeof parameters === "number" ? new Array<WasmType>(parameters).fill("i32") : parameters;
+      index = this.#imports.push({ name, parameters: types, results }) - 1;
+    }
     if (this.lines !== null) this.#line(`call $${name}`);
     this.#code.push(0x10);
     unsigned(this.#code, index);
@@ -361,11 +367,11 @@ export class WasmFunction {
     for (const at of this.#selfCalls) this.#code.put(at, 0x80 | this.#imports.length);
     const out = bytesOf(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0), i32 = TYPE_CODES.i32;
     // Types: of this function, then of each import.
-    const types = bytesOf(1 + this.#imports.length, 0x60, 1, i32, 1, i32);
-    for (const { parameters, results } of this.#imports) {
+    const types = bytesOf(1 + this.#imports.length);
+    for (const { parameters, results } of [{ parameters: this.#parameters, results: 1 }, ...this.#imports]) {
       types.push(0x60);
-      types.push(parameters);
-      for (let k = 0; k < parameters; k++) types.push(i32);
+      types.push(parameters.length);
+      for (const type of parameters) types.push(TYPE_CODES[type]);
       types.push(results);
       if (results === 1) types.push(i32);
     }

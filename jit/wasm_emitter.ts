@@ -7,16 +7,18 @@
 
 import type { Call, JumpTo, Load, Statement, Store, Value } from "../isa/ir.ts";
 import { LINE_SHIFT } from "../hart/memory.ts";
+import { READ, WRITE } from "../hart/pmp.ts";
 import { sizeOf } from "./emitter.ts";
-import { accessCode, callOwner, WORD_ARGUMENTS } from "./memory_access.ts";
+import { callOwner, WORD_ARGUMENTS } from "./memory_access.ts";
 import type { HookSite } from "./code_hooks.ts";
 import type { Block, Region, RegionInstruction, RegisterSet } from "./region.ts";
 import { ELSEWHERE } from "./region_emitter.ts";
-import { LOADS, pushLine, pushOutside, pushWatched, STORES, testAccess } from "./wasm_access.ts";
+import { LOADS, pushLine, pushWatched, STORES, testAccess, testPlace } from "./wasm_access.ts";
 import { type Label, type MemoryInstruction, WasmFunction, type WasmType } from "./wasm_assembler.ts";
 import { type SharedAccess, type SharedCheck, sharedChecks } from "./passes/shared_checks.ts";
 import { signExtensions } from "./passes/sign_extensions.ts";
 import { note } from "./wasm_history.ts";
+import { type SlowAccess, slowAccessCode } from "./wasm_slow_access.ts";
 import { WasmValues } from "./wasm_values.ts";
 
 /** Where things are in the memory that WebAssembly sees: offsets in bytes. */
@@ -61,6 +63,8 @@ export interface WasmEmitterOptions {
   readonly counts: () => number | undefined;
   /** Number of the cell of an address. */
   readonly cell: (pc: number) => number;
+  /** Whether accesses of a block from an instruction on share no check. */
+  readonly isApart: (pc: number) => boolean;
   /** Text of an instruction for comments; where absent, no text is kept. */
   readonly comment?: (i: RegionInstruction) => string;
 }
@@ -93,6 +97,9 @@ export function isForWasm(region: Region): boolean {
   return !region.blocks.some(({ instructions }) => instructions.some(({ statements }) => statements.some(isFloat)));
 }
 
+/** Most instructions that a rare exit adds to the count by itself, all bits of a field; a distance that stands for an address in `e`. */
+const MOST_AHEAD = 0xff, FAR = -0x8000;
+
 /** The stack pointer (psABI, "Integer Register Convention"): what lies there is hardly ever in a line with code. */
 const SP = 2;
 
@@ -103,10 +110,8 @@ function linesOf({ start, stores }: SharedCheck): number[] {
   return [...distances, stores.end - 1 - start];
 }
 
-/** Whether a check looks at the lines of all its stores, which takes less than each for itself. */
-function coversLines(check: SharedCheck): boolean {
-  return check.base === SP && check.storeCount > 1 && linesOf(check).length <= check.storeCount;
-}
+/** Most bytes that a check covers: of physical addresses what a 12-bit offset reaches, else few, which seldom lie in two pages. */
+const MOST_BYTES = { bare: 4096, translated: 256, translatedStack: 512 } as const;
 
 /** Emits the function of one region. */
 export class WasmEmitter {
@@ -120,9 +125,9 @@ export class WasmEmitter {
   readonly #x: (number | undefined)[] = [];
   readonly #n: number;
   readonly #e: number;
-  readonly #m: number;
   readonly #r: number;
   readonly #b: number;
+  readonly #q: number;
   #exit!: Label;
   readonly #labels = new Map<string, Label>();
   /** Local variables of the low halves of registers. */
@@ -134,8 +139,9 @@ export class WasmEmitter {
   readonly #lowAt: ReadonlyMap<Block, RegisterSet>;
   /** Registers that differ from the register file where the emitter is. */
   #dirty: RegisterSet = 0;
-  /** Registers that the shared exit may have to write back. */
+  /** Registers that the shared exit may have to write back, and whether the address may be in `e` there. */
   #written: RegisterSet = 0;
+  #isFar = false;
   #instruction!: RegionInstruction;
   /** Accesses of the block at hand that share a check, and the offsets in RAM of what the checks cover. */
   #shared: ReadonlyMap<Statement, SharedAccess> = new Map();
@@ -150,13 +156,8 @@ export class WasmEmitter {
     this.#word = options.xlen === 64 ? "i64" : "i32";
     this.#wordBytes = options.xlen / 8;
     const f = this.#f = new WasmFunction(options.comment !== undefined);
-    [this.#n, this.#e, this.#m, this.#r, this.#b] = ["n", "e", "m", "r", "b"].map((name) => f.local("i32", name)) as [
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
+    this.#n = f.local("i32", "n"), this.#e = f.local("i32", "e"), this.#r = f.local("i32", "r");
+    this.#b = f.local("i32", "b"), this.#q = f.local("i64", "q");
     for (let n = 1; n < 32; n++) if ((region.registers & 1 << n) !== 0) this.#x[n] = f.local(this.#word, `x${n}`);
     this.#lowAt = region.reducible && options.xlen === 64 ? signExtensions(region.blocks) : new Map();
     this.#values = new WasmValues(f, {
@@ -276,21 +277,40 @@ export class WasmEmitter {
     return this.#low[n] ??= this.#f.local("i32", `w${n}`);
   }
 
-  /** Leaves for an address by the way that all rare exits share. */
-  #rareExit(pc: number, dirty: RegisterSet): void {
+  /**
+   * Sets `q` for the way that all rare exits share: where the guest goes on, registers to write back, what to add to the count. All
+   * of it is one constant, so that there are many such exits for few variables.
+   */
+  #setExit(pc: number, dirty: RegisterSet, ahead: number): void {
     const f = this.#f;
     this.#written |= dirty;
     for (let n = 1; n < 32; n++) if ((dirty & this.#lowOnly & 1 << n) !== 0) this.#extend(n);
-    f.i32(pc), f.set(this.#e);
-    f.i32(dirty), f.set(this.#m);
-    f.br(this.#exit);
+    let distance = (pc - this.#region.entry.pc | 0) >> 1;
+    if (distance << 16 >> 16 !== distance || (pc & 1) !== 0 || distance === FAR) {
+      this.#isFar = true;
+      f.i32(pc), f.set(this.#e);
+      distance = FAR;
+    }
+    if (ahead > MOST_AHEAD) f.get(this.#n), f.i32(ahead), f.op("i32.add"), f.set(this.#n), ahead = 0;
+    f.i64(ahead | (distance & 0xffff) << 8 | dirty << 23 & 0xff00_0000, dirty >>> 9), f.set(this.#q);
+  }
+  #rareExit(pc: number, dirty: RegisterSet, ahead: number): void {
+    this.#setExit(pc, dirty, ahead);
+    this.#f.br(this.#exit);
   }
 
+  /** What follows the rare exits, of which the last one comes to it without a jump. */
   #sharedExit(): void {
-    const f = this.#f;
+    const f = this.#f, { entry } = this.#region, low = () => (f.get(this.#q), f.op("i32.wrap_i64"));
+    low(), f.i32(8), f.op("i32.shl"), f.i32(16), f.op("i32.shr_s"), f.set(this.#r);
+    if (this.#isFar) f.get(this.#r), f.i32(FAR), f.op("i32.ne"), f.if();
+    f.get(this.#r), f.i32(1), f.op("i32.shl"), f.i32(entry.pc), f.op("i32.add"), f.set(this.#e);
+    if (this.#isFar) f.end();
+    f.get(this.#n), low(), f.i32(MOST_AHEAD), f.op("i32.and"), f.op("i32.add"), f.set(this.#n);
+    f.get(this.#q), f.i64(23, 0), f.op("i64.shr_u"), f.op("i32.wrap_i64"), f.set(this.#r);
     for (let n = 1; n < 32; n++) {
       if ((this.#written & 1 << n) === 0) continue;
-      f.get(this.#m), f.i32(1 << n), f.op("i32.and"), f.if();
+      f.get(this.#r), f.i32(1 << n), f.op("i32.and"), f.if();
       this.#writeBack(1 << n);
       f.end();
     }
@@ -300,9 +320,7 @@ export class WasmEmitter {
 
   /** Leaves the instruction at hand to the interpreter. */
   #leaveHere(): void {
-    const f = this.#f;
-    f.get(this.#n), f.i32(this.#ahead), f.op("i32.add"), f.set(this.#n);
-    this.#rareExit(this.#instruction.pc, this.#dirty);
+    this.#rareExit(this.#instruction.pc, this.#dirty, this.#ahead);
   }
 
   /** The same where its hooks have been called. */
@@ -318,7 +336,7 @@ export class WasmEmitter {
   #check(block: Block, dirty: RegisterSet): void {
     const f = this.#f;
     f.get(this.#n), f.i32(block.stretch), f.op("i32.lt_s"), f.if("unlikely");
-    this.#rareExit(block.pc, dirty);
+    this.#rareExit(block.pc, dirty, 0);
     f.end();
   }
 
@@ -335,53 +353,62 @@ export class WasmEmitter {
 
   // Memory.
 
-  /** Opens blocks `done` and `slow`; the offset in RAM is in the local variable that it gives, on the fast way. */
-  #access(address: Value, size: number, stores: boolean, align: boolean): { at: number; full: number; done: Label } {
+  /**
+   * Leaves the offset in RAM of an access in a local variable, which it gives; where it is not plainly in RAM, the instruction at hand
+   * is left to the interpreter.
+   */
+  #access(address: Value, size: number, stores: boolean, align: boolean): number {
     const f = this.#f, done = f.block("done"), slow = f.block("slow");
     const { at, full } = testAccess(f, this.#values, this.#options, { address, size, stores, align }, slow);
-    return { at, full, done };
+    f.br(done);
+    f.end();
+    this.#slowAccess(full, at, { size, access: stores ? align ? READ | WRITE : WRITE : READ, isAligned: align });
+    f.end();
+    return at;
   }
 
-  /** Pushes the address for the slow way, by halves. */
-  #pushAddress(full: number): void {
-    const f = this.#f, { memory, ramBase } = this.#options;
-    if (memory === "bare") {
-      f.get(full);
-      if (this.#word === "i64") f.i64(ramBase | 0, 0), f.op("i64.add");
-      else f.i32(ramBase | 0), f.op("i32.add");
-      f.set(full);
-    }
-    if (this.#word === "i64") this.#values.pushHalvesOf(full);
-    else f.get(full), f.i32(0);
+  /** The slow way of an access, or of several that share a check, with the address in `full` as `testPlace` leaves it. Sets `at`. */
+  #slowAccess(full: number, at: number, access: SlowAccess, isShared = false): void {
+    const f = this.#f, { pc } = this.#instruction;
+    this.#setExit(pc, this.#dirty, this.#ahead);
+    f.get(full), f.i32(slowAccessCode(access));
+    if (isShared) f.i32(pc), f.call("slowRange", [this.#word, "i32", "i32"], 1);
+    else f.call("slowAccess", [this.#word, "i32"], 1);
+    f.tee(at), f.i32(-1), f.op("i32.eq"), f.brIf(this.#exit, "unlikely");
+  }
+
+  /** Whether a check looks at the lines of all its stores, which takes less than each for itself. */
+  #coversLines(check: SharedCheck): boolean {
+    // Where nothing is translated, data lie beside code in small programs.
+    const mayFail = this.#options.memory === "bare" && check.base !== SP;
+    return !mayFail && check.storeCount > 1 && linesOf(check).length <= check.storeCount;
   }
 
   /**
    * The offset in RAM of what a check covers, which the first of its accesses makes: the instruction is left to the interpreter
-   * where not all of it is RAM, or stores on the stack would reach code.
+   * where that is not plainly in RAM.
    */
   #sharedOffset({ check, isFirst }: SharedAccess): number {
     const f = this.#f, at = this.#checked[check.number] ??= f.local("i32", `c${check.number}`);
     if (!isFirst) return at;
-    const full = this.#values.temp(this.#word);
+    const full = this.#values.temp(this.#word), size = check.end - check.start, stores = check.storeCount > 0;
     this.#widen(check.base);
-    f.get(this.#x[check.base]!), pushOutside(f, this.#options, full, check.start, check.end - check.start);
-    f.if("unlikely");
-    this.#leaveWhole();
-    f.get(full), this.#word === "i64" && f.op("i32.wrap_i64"), f.set(at);
-    if (!coversLines(check)) return at;
-    linesOf(check).forEach((distance, k) => {
-      pushLine(f, this.#options, at, distance);
-      if (k > 0) f.op("i32.or");
-    });
-    f.if("unlikely");
-    this.#leaveWhole();
+    const done = f.block("done"), slow = f.block("slow");
+    f.get(this.#x[check.base]!);
+    testPlace(f, this.#options, { full, at, distance: check.start, size, stores, align: false }, slow);
+    if (this.#coversLines(check)) {
+      linesOf(check).forEach((distance, k) => {
+        pushLine(f, this.#options, at, distance);
+        if (k > 0) f.op("i32.or");
+      });
+      f.brIf(slow, "unlikely");
+    }
+    f.br(done);
+    f.end();
+    const access = (check.accesses > check.storeCount ? READ : 0) | (stores ? WRITE : 0);
+    this.#slowAccess(full, at, { size, access, isAligned: false }, true);
+    f.end();
     return at;
-  }
-  /** Leaves the instruction at hand to the interpreter, though it may do without; ends an `if`. */
-  #leaveWhole(): void {
-    this.#f.call("leave", 0, 0);
-    this.#leaveHere();
-    this.#f.end();
   }
 
   #loadMemory(s: Load): void {
@@ -393,57 +420,35 @@ export class WasmEmitter {
       f.memory(LOADS[s.memory]!, ram + shared.distance - shared.check.start), f.set(value);
       return;
     }
-    const { at, full, done } = this.#access(s.address, sizeOf(s.memory), amo, amo);
+    const at = this.#access(s.address, sizeOf(s.memory), amo, amo);
     f.get(at), f.memory(LOADS[s.memory]!, ram), f.set(value);
-    f.br(done);
-    f.end();
-    f.i32(accessCode(s.memory, amo)), this.#pushAddress(full), f.call("missedLoad", 3, 1), f.if();
-    this.#leaveHere();
-    f.end();
-    this.#load(type === "i64" ? "i64.load" : "i32.load", this.#options.layout.result), f.set(value);
-    f.end();
   }
 
   #storeMemory(s: Store): void {
-    const f = this.#f, size = sizeOf(s.memory), value = this.#values.temp(s.memory === "i64" ? "i64" : "i32");
-    this.#values.push(s.value), f.set(value);
-    const shared = this.#shared.get(s);
-    if (shared !== undefined) return this.#storeShared(shared, STORES[size]!, accessCode(s.memory, false), size, value);
-    const { at, full, done } = this.#access(s.address, size, true, false);
-    f.get(at), f.get(value), f.memory(STORES[size]!, this.#options.layout.ram);
-    f.br(done);
-    f.end();
-    f.i32(accessCode(s.memory, false)), this.#pushAddress(full);
-    this.#missedStore(size, value);
-    f.end();
-  }
-  /** Stores by the slow way, with the kind of access and its address on the stack. */
-  #missedStore(size: number, value: number): void {
-    const f = this.#f;
-    if (size === 8) this.#values.pushHalvesOf(value);
-    else f.get(value), f.i32(0);
-    f.call("missedStore", 5, 1), f.if();
-    this.#leaveHere();
-    f.end();
+    const f = this.#f, size = sizeOf(s.memory), shared = this.#shared.get(s), { ram } = this.#options.layout;
+    if (shared !== undefined) return this.#storeShared(shared, s, size);
+    const at = this.#access(s.address, size, true, false);
+    f.get(at), this.#values.push(s.value), f.memory(STORES[size]!, ram);
   }
 
-  #storeShared(shared: SharedAccess, name: MemoryInstruction, code: number, size: number, value: number): void {
-    const f = this.#f, { layout, ramBase } = this.#options, { check } = shared;
+  #storeShared(shared: SharedAccess, s: Store, size: number): void {
+    const f = this.#f, { ram } = this.#options.layout, { check } = shared;
     const at = this.#sharedOffset(shared), distance = shared.distance - check.start;
-    if (coversLines(check)) {
-      f.get(at), f.get(value), f.memory(name, layout.ram + distance);
-      return;
-    }
-    const offset = this.#values.temp("i32"), done = f.block("done"), slow = f.block("slow");
+    const store = (from: number, offset: number) => {
+      f.get(from), this.#values.push(s.value), f.memory(STORES[size]!, ram + offset);
+    };
+    if (this.#coversLines(check)) return store(at, distance);
+    const offset = this.#values.temp("i32"), full = this.#values.temp(this.#word);
     f.get(at), f.i32(distance), f.op("i32.add"), f.set(offset);
+    // The address as `testPlace` has it.
+    if (this.#options.memory === "translated") this.#values.push(s.address);
+    else f.get(offset), this.#word === "i64" && f.op("i64.extend_i32_u");
+    f.set(full);
     pushWatched(f, this.#options, offset, size, false);
-    f.brIf(slow, "unlikely");
-    f.get(at), f.get(value), f.memory(name, layout.ram + distance);
-    f.br(done);
+    f.if("unlikely");
+    this.#slowAccess(full, offset, { size, access: WRITE, isAligned: false });
     f.end();
-    f.i32(code), f.get(offset), f.i32(ramBase | 0), f.op("i32.add"), f.i32(0);
-    this.#missedStore(size, value);
-    f.end();
+    store(offset, 0);
   }
 
   #call(s: Call): void {
@@ -511,11 +516,13 @@ export class WasmEmitter {
     note(f, ring, this.#e, { pc: () => f.i64(pc, this.#region.high), count, length });
   }
 
-  /** The instructions of a block, without how it ends. Leaves a branch's condition, or the target of a jump, in `r`. */
+  /** The instructions of a block, without how it ends. Pushes a branch's condition; leaves the target of a jump in `r`. */
   #body(block: Block): void {
     const f = this.#f, { instructions } = block;
     this.#dirty = block.dirtyIn;
-    if (this.#options.memory === "bare") this.#shared = sharedChecks(block);
+    const { memory, isApart } = this.#options;
+    const mostBytes = (base: number) => MOST_BYTES[memory === "translated" && base === SP ? "translatedStack" : memory];
+    this.#shared = sharedChecks(block, { mostBytes, isApart });
     if (this.#options.layout.history !== undefined) this.#note(block, this.#options.layout.history);
     f.get(this.#n), f.i32(instructions.length), f.op("i32.sub"), f.set(this.#n);
     instructions.forEach((i, k) => {
@@ -528,7 +535,7 @@ export class WasmEmitter {
       const last = i.statements.at(-1);
       if (last?.kind === "branch") {
         this.#statements(i.statements.slice(0, -1));
-        this.#values.push(last.condition), f.set(this.#r);
+        this.#values.push(last.condition);
       } else if (last?.kind === "jumpTo") this.#indirect(i.statements.slice(0, -1), last);
       else this.#statements(i.statements);
       if (this.#mayStop) this.#stopIfAsked(i);
@@ -556,12 +563,11 @@ export class WasmEmitter {
   /** After a call of the hart: leaves if it wants the executor to look at something. */
   #stopIfAsked(i: RegionInstruction): void {
     const f = this.#f, { remaining } = this.#options.layout;
-    this.#load("i32.load", remaining);
+    this.#load("i32.load", remaining), f.tee(this.#r);
     f.get(this.#n), f.i32(this.#ahead), f.op("i32.add"), f.op("i32.ne"), f.if("unlikely");
-    this.#writeBack(this.#dirty);
-    f.i32(0), this.#load("i32.load", remaining), f.i32(1), f.op("i32.sub"), f.memory("i32.store", remaining);
+    f.get(this.#r), f.i32(1), f.op("i32.sub"), f.set(this.#n);
     f.i32(i.pc + i.length | 0), f.i32(this.#region.high), f.call("goOnAt", 2, 0);
-    this.#return(ELSEWHERE);
+    this.#rareExit(ELSEWHERE, this.#dirty, 0);
     f.end();
   }
 
@@ -583,10 +589,8 @@ export class WasmEmitter {
     if (!wide) return;
     f.get(target), f.i64(32, 0), f.op("i64.shr_u"), f.op("i32.wrap_i64");
     f.i32(this.#region.high), f.op("i32.ne"), f.if("unlikely");
-    this.#writeBack(this.#dirty);
-    this.#storeCount();
     this.#values.pushHalvesOf(target), f.call("goOnAt", 2, 0);
-    this.#return(ELSEWHERE);
+    this.#rareExit(ELSEWHERE, this.#dirty, 0);
     f.end();
   }
 
@@ -602,7 +606,7 @@ export class WasmEmitter {
     switch (t.kind) {
       case "branch": {
         const dirty = this.#dirty, narrow = this.#narrow, lowOnly = this.#lowOnly;
-        f.get(this.#r), f.if();
+        f.if();
         go(t.taken);
         this.#dirty = dirty, this.#narrow = narrow, this.#lowOnly = lowOnly;
         f.else();

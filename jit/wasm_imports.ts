@@ -9,6 +9,7 @@ import type { LoadStoreUnit } from "../hart/load_store_unit.ts";
 import { Exception, INTERPRET } from "../hart/trap.ts";
 import { callOwner } from "./memory_access.ts";
 import * as pureLibrary from "./pure_library.ts";
+import { slowAccessOf } from "./wasm_slow_access.ts";
 
 type ImportedFunction = (...args: number[]) => number | void;
 
@@ -19,27 +20,26 @@ export class WasmImports {
   /** Told that the instruction is left to the interpreter, with what was thrown if that is no exception of the guest. */
   readonly #leave: (error: unknown) => void;
   readonly #functions: Record<string, ImportedFunction> = {};
+  /** Told that the check which accesses from an instruction on share makes the region leave, or takes a call each time. */
+  onRangeMissed: (pc: number, leaves: boolean) => void = () => {};
 
   constructor(hart: Hart, unit: LoadStoreUnit, leave: (error: unknown) => void) {
     this.#hart = hart;
     this.#unit = unit;
     this.#leave = leave;
-    const { state } = hart.count;
-    this.#functions["missedLoad"] = (code, low, high) => {
-      if (!unit.loadPlain(code!, low!, high!)) return this.#left();
-      state[RESULT] = unit.value;
-      state[RESULT + 1] = HIGH[0]!;
-      return 0;
+    this.#functions["plainOffset"] = (low, high, code) => {
+      const { size, access, isAligned } = slowAccessOf(code!);
+      const at = unit.plainOffset(size, low!, high!, access, isAligned);
+      if (at < 0) leave(null);
+      return at;
     };
-    this.#functions["missedStore"] = (code, low, high, value, valueHigh) =>
-      unit.storePlain(code!, low!, high!, value!, valueHigh!) ? 0 : this.#left();
-    this.#functions["leave"] = () => this.#leave(null);
+    this.#functions["plainRange"] = (low, high, code, pc) => {
+      const { size, access } = slowAccessOf(code!), at = unit.plainRange(size, low!, high!, access);
+      if (at < 0) leave(null);
+      if (at < 0 || (!hart.bare && (low! & 4095) + size > 4096)) this.onRangeMissed(pc!, at < 0);
+      return at;
+    };
     this.#functions["goOnAt"] = (low, high) => hart.setPc(low!, high!);
-  }
-
-  #left(): number {
-    this.#leave(null);
-    return 1;
   }
 
   /** The function of a name: one of the hart, or a pure helper. */

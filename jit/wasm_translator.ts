@@ -6,6 +6,7 @@ import type { Region, RegionInstruction } from "./region.ts";
 import type { Translated, Translator } from "./translator.ts";
 import { dispatcher, type DispatcherOptions } from "./wasm_dispatcher.ts";
 import { hasCounters, isForWasm, LOOK_UP_ENTRIES, WasmEmitter, type WasmEmitterOptions } from "./wasm_emitter.ts";
+import { slowAccess } from "./wasm_slow_access.ts";
 
 /** Most cells that a translator can number. */
 const MOST_CELLS = 16384;
@@ -31,7 +32,7 @@ export function makeWasmTables(ram: Ram): WasmTables {
 
 /** What it needs of the executor. */
 export interface WasmParts {
-  readonly options: Omit<WasmEmitterOptions, "cell" | "comment">;
+  readonly options: Omit<WasmEmitterOptions, "cell" | "comment" | "isApart">;
   readonly dispatcher: Omit<DispatcherOptions, "layout"> & {
     readonly layout: Omit<DispatcherOptions["layout"], "ready" | "lookUp" | "pages">;
   };
@@ -43,6 +44,8 @@ export interface WasmParts {
   readonly resolve: (name: string) => (...args: number[]) => number | void;
   /** The cell of an address. */
   readonly cell: (pc: number) => Cell;
+  /** Whether accesses from an instruction on share no check. */
+  readonly isApart: (pc: number) => boolean;
 }
 
 /** Code of this translator also has the function that calls go to. */
@@ -63,11 +66,18 @@ export class WasmTranslator implements Translator {
     this.#parts = parts;
     this.#environment = { memory: parts.memory, table: this.#table };
     this.#forget();
-    const layout = { ...parts.options.layout, ...parts.dispatcher.layout };
-    const module = new WebAssembly.Module(dispatcher({ ...parts.dispatcher, layout }));
-    const { interpret } = parts,
-      instance = new WebAssembly.Instance(module, { env: { ...this.#environment, interpret } });
-    this.dispatch = instance.exports["run"] as (record: number) => number;
+    const layout = { ...parts.options.layout, ...parts.dispatcher.layout }, { interpret } = parts;
+    this.dispatch = this.#instance(dispatcher({ ...parts.dispatcher, layout }), { interpret });
+    const { pages } = layout;
+    for (const name of ["plainOffset", "plainRange"]) this.#environment[name] = parts.resolve(name);
+    this.#environment["slowAccess"] = this.#instance(slowAccess(parts.options, pages, false));
+    this.#environment["slowRange"] = this.#instance(slowAccess(parts.options, pages, true));
+  }
+
+  /** The function of a module. `more`: what else it imports. */
+  #instance(module: Uint8Array<ArrayBuffer>, more?: WebAssembly.ModuleImports): (parameter: number) => number {
+    const env = more === undefined ? this.#environment : { ...this.#environment, ...more };
+    return new WebAssembly.Instance(new WebAssembly.Module(module), { env }).exports["run"] as (n: number) => number;
   }
 
   /** Interprets from a record on, and runs regions where there are any: see `dispatcher`. */
@@ -95,19 +105,20 @@ export class WasmTranslator implements Translator {
 
   translate(region: Region): Translated | null {
     if (!isForWasm(region) || (hasCounters(region) && this.#parts.options.counts() === undefined)) return null;
-    const { options, cell } = this.#parts, all = { ...options, cell: (pc: number) => this.#number(cell(pc)) };
+    const { options, cell, isApart } = this.#parts;
+    const all = { ...options, isApart, cell: (pc: number) => this.#number(cell(pc)) };
     const { module, imports } = new WasmEmitter(region, all).build(), env = this.#environment;
     for (const name of imports) env[name] ??= this.#parts.resolve(name);
-    let instance: WebAssembly.Instance;
+    let run: (depth: number) => number;
     try {
-      instance = new WebAssembly.Instance(new WebAssembly.Module(module), { env });
+      run = this.#instance(module);
     } catch (e) {
       // There is no room for more of them, until those that were dropped are collected.
       if (e instanceof RangeError) return null;
       throw e;
     }
     const code: WasmTranslated = {
-      run: instance.exports["run"] as (depth: number) => number,
+      run,
       need: region.entry.stretch,
       length: module.length,
       assumptions: new Map(),

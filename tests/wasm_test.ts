@@ -85,10 +85,8 @@ test("an RV64 loop as WebAssembly", async () => {
       i32.const 3
       i32.lt_s
       if $if
-        i32.const -2147483644
-        local.set $e
-        i32.const 3072
-        local.set $m
+        i64.const 0x6_00000000
+        local.set $q
         br $EXIT
       end
       local.get $n
@@ -109,8 +107,6 @@ test("an RV64 loop as WebAssembly", async () => {
       local.get $x10
       i64.const 0x0_00000000
       i64.ne
-      local.set $r
-      local.get $r
       if $if
         br $L80000004
 `,

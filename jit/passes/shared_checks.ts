@@ -29,8 +29,13 @@ export interface SharedAccess {
   readonly isFirst: boolean;
 }
 
-/** Most bytes that one check covers: what a 12-bit offset reaches. */
-const MOST_BYTES = 4096;
+/** What sharing depends on. */
+export interface SharingOptions {
+  /** Most bytes that one check of addresses from a register covers. */
+  readonly mostBytes: (base: number) => number;
+  /** Whether accesses do not share a check if the first of them is that of the instruction at an address. */
+  readonly isApart: (pc: number) => boolean;
+}
 
 /** The register of an address, and what is added to it; null for other forms. */
 function splitAddress(v: Value): { base: number; offset: number } | null {
@@ -43,23 +48,28 @@ function splitAddress(v: Value): { base: number; offset: number } | null {
 }
 
 /** The accesses of a block that share a check with others. */
-export function sharedChecks(block: Block): ReadonlyMap<Statement, SharedAccess> {
+export function sharedChecks(
+  block: Block,
+  { mostBytes, isApart }: SharingOptions,
+): ReadonlyMap<Statement, SharedAccess> {
   const found = new Map<Load | Store, SharedAccess>(), checks: SharedCheck[] = [];
   /** By register: the check that is open, and what has been added to the register since. */
   const open = new Map<number, { check: SharedCheck; added: number }>();
-  const access = (s: Load | Store) => {
+  const apart = new Set<SharedCheck>();
+  const access = (s: Load | Store, pc: number) => {
     const address = s.access === "plain" ? splitAddress(s.address) : null;
     if (s.access !== "plain") open.clear();
     if (address === null) return;
     const { base, offset } = address, size = sizeOf(s.memory), last = open.get(base);
     let check = last?.check, distance = offset + (last?.added ?? 0);
     const isFirst = check === undefined ||
-      Math.max(check.end, distance + size) - Math.min(check.start, distance) > MOST_BYTES;
+      Math.max(check.end, distance + size) - Math.min(check.start, distance) > mostBytes(base);
     if (check === undefined || isFirst) {
       distance = offset;
       const stores = { start: Infinity, end: -Infinity };
       check = { base, start: distance, end: distance, stores, accesses: 0, storeCount: 0, number: 0 };
       checks.push(check);
+      if (isApart(pc)) apart.add(check);
       open.set(base, { check, added: 0 });
     }
     check.start = Math.min(check.start, distance);
@@ -71,11 +81,11 @@ export function sharedChecks(block: Block): ReadonlyMap<Statement, SharedAccess>
     check.stores.start = Math.min(check.stores.start, distance);
     check.stores.end = Math.max(check.stores.end, distance + size);
   };
-  for (const { statements, hooks } of block.instructions) {
+  for (const { pc, statements, hooks } of block.instructions) {
     // What is called may let somebody watch memory.
     if (hooks !== undefined) open.clear();
     for (const s of statements) {
-      if (s.kind === "load" || s.kind === "store") access(s);
+      if (s.kind === "load" || s.kind === "store") access(s, pc);
       else if (s.kind === "call" || s.kind === "leave") open.clear();
       else if (s.kind === "setX") {
         const last = open.get(s.register), value = splitAddress(s.value);
@@ -85,8 +95,9 @@ export function sharedChecks(block: Block): ReadonlyMap<Statement, SharedAccess>
       }
     }
   }
-  for (const [s, { check }] of found) if (check.accesses < 2) found.delete(s);
+  const isShared = (check: SharedCheck) => check.accesses > 1 && !apart.has(check);
+  for (const [s, { check }] of found) if (!isShared(check)) found.delete(s);
   let number = 0;
-  for (const check of checks) if (check.accesses > 1) check.number = number++;
+  for (const check of checks) if (isShared(check)) check.number = number++;
   return found;
 }
