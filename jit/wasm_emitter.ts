@@ -143,8 +143,9 @@ export class WasmEmitter {
   #written: RegisterSet = 0;
   #isFar = false;
   #instruction!: RegionInstruction;
-  /** Accesses of the block at hand that share a check, and the offsets in RAM of what the checks cover. */
-  #shared: ReadonlyMap<Statement, SharedAccess> = new Map();
+  /** Accesses that share a check, by block, those of the block at hand, and the offsets in RAM of what the checks cover. */
+  readonly #sharedIn: ReadonlyMap<Block, ReadonlyMap<Statement, SharedAccess>>;
+  #shared!: ReadonlyMap<Statement, SharedAccess>;
   readonly #checked: number[] = [];
   /** What must be added to `n` for the instructions that remain including the present one. */
   #ahead = 0;
@@ -159,6 +160,9 @@ export class WasmEmitter {
     this.#n = f.local("i32", "n"), this.#e = f.local("i32", "e"), this.#r = f.local("i32", "r");
     this.#b = f.local("i32", "b"), this.#q = f.local("i64", "q");
     for (let n = 1; n < 32; n++) if ((region.registers & 1 << n) !== 0) this.#x[n] = f.local(this.#word, `x${n}`);
+    const { memory, isApart } = options, storesDiffer = memory === "translated";
+    const mostBytes = (base: number) => MOST_BYTES[storesDiffer && base === SP ? "translatedStack" : memory];
+    this.#sharedIn = sharedChecks(region.blocks, { mostBytes, storesDiffer, isApart });
     this.#lowAt = region.reducible && options.xlen === 64 ? signExtensions(region.blocks) : new Map();
     this.#values = new WasmValues(f, {
       register: (n) => {
@@ -520,9 +524,7 @@ export class WasmEmitter {
   #body(block: Block): void {
     const f = this.#f, { instructions } = block;
     this.#dirty = block.dirtyIn;
-    const { memory, isApart } = this.#options;
-    const mostBytes = (base: number) => MOST_BYTES[memory === "translated" && base === SP ? "translatedStack" : memory];
-    this.#shared = sharedChecks(block, { mostBytes, isApart });
+    this.#shared = this.#sharedIn.get(block)!;
     if (this.#options.layout.history !== undefined) this.#note(block, this.#options.layout.history);
     f.get(this.#n), f.i32(instructions.length), f.op("i32.sub"), f.set(this.#n);
     instructions.forEach((i, k) => {

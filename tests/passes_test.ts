@@ -214,14 +214,14 @@ test("what a loop's head, the end of a region or a read may see is kept", () => 
   for (const at of ["0", "4", "12"]) assert.match(texts[at]!, /^x11 = /);
 });
 
-const SHARING = { mostBytes: () => 4096, isApart: () => false };
+const SHARING = { mostBytes: () => 4096, storesDiffer: true, isApart: () => false };
 
 test("accesses at constant distances from a register share a check, stores and loads apart from one another in it", () => {
   const p = new Program(64).op("addi", { rd: "sp", rs1: "sp", imm: -32 });
   p.op("sd", { rs1: "sp", rs2: "ra", imm: 24 }).op("sd", { rs1: "sp", rs2: "s0", imm: 16 });
   p.op("lw", { rd: "a0", rs1: "sp", imm: 4 }).op("addi", { rd: "sp", rs1: "sp", imm: 32 });
   p.op("lb", { rd: "a1", rs1: "sp" }).op("lb", { rd: "a2", rs1: "a1" });
-  const [block] = regionOf(p).blocks, shared = [...sharedChecks(block!, SHARING).values()];
+  const [block] = regionOf(p).blocks, shared = [...sharedChecks([block!], SHARING).get(block!)!.values()];
   assert.deepEqual(shared.map(({ distance, isFirst }) => [distance, isFirst]), [
     [24, true],
     [16, false],
@@ -246,7 +246,7 @@ test("a check ends where its register is set, is out of reach, or the hart is ca
   const accesses = (between: (p: Program) => void) => {
     const p = new Program(32);
     load(p, 0), between(p), load(p, 4);
-    return sharedChecks(regionOf(p).blocks[0]!, SHARING).size;
+    return [...sharedChecks(regionOf(p).blocks, SHARING).values()][0]!.size;
   };
   assert.equal(accesses((p) => p.op("addi", { rd: "a1", rs1: "s0" })), 2);
   assert.equal(accesses((p) => p.op("addi", { rd: "s0", rs1: "s0", imm: 2000 })), 2);
@@ -263,8 +263,10 @@ test("a check covers no more bytes than it may, and none begins at an instructio
   for (const imm of [0, 8]) p.op("lw", { rd: "a0", rs1: "s1", imm });
   const [block] = regionOf(p).blocks, first = block!.instructions[0]!.pc;
   const groups = (isApart: (pc: number) => boolean) => {
-    const shared = sharedChecks(block!, { mostBytes: (base) => base === 8 ? 64 : 8, isApart });
-    return [...shared.values()].map(({ check, distance }) => [check.number, check.end - check.start, distance]);
+    const options = { ...SHARING, mostBytes: (base: number) => base === 8 ? 64 : 8, isApart };
+    return [...sharedChecks([block!], options).get(block!)!.values()].map((
+      { check, distance },
+    ) => [check.number, check.end - check.start, distance]);
   };
   assert.deepEqual(groups(() => false), [[0, 64, 0], [0, 64, 40], [0, 64, 60], [1, 60, 64], [1, 60, 8]]);
   assert.deepEqual(groups((pc) => pc === first), [[0, 60, 64], [0, 60, 8]]);

@@ -1,5 +1,6 @@
-// Redundant range checks: accesses of a block at constant distances from one value of a register need one check of the range
-// that all of them cover, at the first of them. Where it fails, nothing of them has happened yet.
+// Redundant range checks: accesses at constant distances from one value of a register need one check of the range that all of them
+// cover, at the first of them. Where it fails, nothing of them has happened yet. They may lie in several blocks, where only one way leads
+// from block to block, and nothing on it can change what memory is like.
 
 import type { Load, Statement, Store, Value } from "../../isa/ir.ts";
 import { sizeOf } from "../emitter.ts";
@@ -16,7 +17,7 @@ export interface SharedCheck {
   /** How many accesses there are, and stores among them. */
   accesses: number;
   storeCount: number;
-  /** Number among the checks of its block. */
+  /** Number among the checks of its region. */
   number: number;
 }
 
@@ -33,9 +34,14 @@ export interface SharedAccess {
 export interface SharingOptions {
   /** Most bytes that one check of addresses from a register covers. */
   readonly mostBytes: (base: number) => number;
+  /** Whether stores may be refused where loads are not: those of another block, which may never be made, then ask for none of it. */
+  readonly storesDiffer: boolean;
   /** Whether accesses do not share a check if the first of them is that of the instruction at an address. */
   readonly isApart: (pc: number) => boolean;
 }
+
+/** By register: the check that holds for addresses from it, and what is to be added to the register as it was at the check. */
+type OpenChecks = Map<number, { readonly check: SharedCheck; readonly added: number }>;
 
 /** The register of an address, and what is added to it; null for other forms. */
 function splitAddress(v: Value): { base: number; offset: number } | null {
@@ -47,29 +53,60 @@ function splitAddress(v: Value): { base: number; offset: number } | null {
   return { base: a!.low, offset: b!.low };
 }
 
-/** The accesses of a block that share a check with others. */
-export function sharedChecks(
-  block: Block,
-  { mostBytes, isApart }: SharingOptions,
-): ReadonlyMap<Statement, SharedAccess> {
-  const found = new Map<Load | Store, SharedAccess>(), checks: SharedCheck[] = [];
-  /** By register: the check that is open, and what has been added to the register since. */
-  const open = new Map<number, { check: SharedCheck; added: number }>();
-  const apart = new Set<SharedCheck>();
-  const access = (s: Load | Store, pc: number) => {
-    const address = s.access === "plain" ? splitAddress(s.address) : null;
+/** Whether only one way leads to a block, on which memory stays what it is: from the block before, which calls nothing. */
+function goesOn(from: Block, to: Block): boolean {
+  return to.predecessors.length === 1 && !to.isLoop && from !== to && !from.calls;
+}
+
+/** Finds the accesses of a region that share a check with others. */
+class SharedChecks {
+  readonly #options: SharingOptions;
+  readonly #checks: SharedCheck[] = [];
+  readonly #apart = new Set<SharedCheck>();
+  readonly found: Map<Block, Map<Statement, SharedAccess>> = new Map();
+  /** Checks that the block at hand makes. */
+  #own = new Set<SharedCheck>();
+
+  constructor(options: SharingOptions) {
+    this.#options = options;
+  }
+
+  /** The accesses of a block, and of those that it alone leads to. */
+  block(block: Block, open: OpenChecks): void {
+    const found = new Map<Statement, SharedAccess>();
+    this.found.set(block, found);
+    this.#own = new Set();
+    for (const { pc, statements, hooks } of block.instructions) {
+      // What is called may let somebody watch memory.
+      if (hooks !== undefined) open.clear();
+      for (const s of statements) {
+        if (s.kind === "load" || s.kind === "store") this.#access(s, pc, open, found);
+        else if (s.kind === "call" || s.kind === "leave") open.clear();
+        else if (s.kind === "setX") {
+          const value = splitAddress(s.value), source = value === null ? undefined : open.get(value.base);
+          if (source === undefined) open.delete(s.register);
+          else open.set(s.register, { check: source.check, added: source.added + value!.offset });
+        }
+      }
+    }
+    for (const to of block.successors) if (goesOn(block, to)) this.block(to, new Map(open));
+  }
+
+  #access(s: Load | Store, pc: number, open: OpenChecks, found: Map<Statement, SharedAccess>): void {
+    const address = s.access === "plain" ? splitAddress(s.address) : null, { mostBytes, isApart } = this.#options;
     if (s.access !== "plain") open.clear();
     if (address === null) return;
     const { base, offset } = address, size = sizeOf(s.memory), last = open.get(base);
     let check = last?.check, distance = offset + (last?.added ?? 0);
-    const isFirst = check === undefined ||
-      Math.max(check.end, distance + size) - Math.min(check.start, distance) > mostBytes(base);
+    const isFirst = check === undefined || this.#refuses(check, s) ||
+      Math.max(check.end, distance + size) - Math.min(check.start, distance) > mostBytes(check.base);
     if (check === undefined || isFirst) {
       distance = offset;
       const stores = { start: Infinity, end: -Infinity };
       check = { base, start: distance, end: distance, stores, accesses: 0, storeCount: 0, number: 0 };
-      checks.push(check);
-      if (isApart(pc)) apart.add(check);
+      this.#checks.push(check);
+      this.#own.add(check);
+      if (isApart(pc)) this.#apart.add(check);
       open.set(base, { check, added: 0 });
     }
     check.start = Math.min(check.start, distance);
@@ -80,24 +117,32 @@ export function sharedChecks(
     check.storeCount++;
     check.stores.start = Math.min(check.stores.start, distance);
     check.stores.end = Math.max(check.stores.end, distance + size);
-  };
-  for (const { pc, statements, hooks } of block.instructions) {
-    // What is called may let somebody watch memory.
-    if (hooks !== undefined) open.clear();
-    for (const s of statements) {
-      if (s.kind === "load" || s.kind === "store") access(s, pc);
-      else if (s.kind === "call" || s.kind === "leave") open.clear();
-      else if (s.kind === "setX") {
-        const last = open.get(s.register), value = splitAddress(s.value);
-        if (last === undefined) continue;
-        if (value?.base === s.register) last.added += value.offset;
-        else open.delete(s.register);
-      }
-    }
   }
-  const isShared = (check: SharedCheck) => check.accesses > 1 && !apart.has(check);
-  for (const [s, { check }] of found) if (!isShared(check)) found.delete(s);
-  let number = 0;
-  for (const check of checks) if (isShared(check)) check.number = number++;
-  return found;
+
+  #refuses(check: SharedCheck, { kind }: Load | Store): boolean {
+    return kind === "store" && check.storeCount === 0 && this.#options.storesDiffer && !this.#own.has(check);
+  }
+
+  /** Forgets those that turned out to be alone, and numbers the others. */
+  finish(): void {
+    const isShared = (check: SharedCheck) => check.accesses > 1 && !this.#apart.has(check);
+    for (const found of this.found.values()) {
+      for (const [s, { check }] of found) if (!isShared(check)) found.delete(s);
+    }
+    let number = 0;
+    for (const check of this.#checks) if (isShared(check)) check.number = number++;
+  }
+}
+
+/** The accesses of a region's blocks that share a check with others. */
+export function sharedChecks(
+  blocks: readonly Block[],
+  options: SharingOptions,
+): ReadonlyMap<Block, ReadonlyMap<Statement, SharedAccess>> {
+  const checks = new SharedChecks(options);
+  for (const block of blocks) {
+    if (!block.predecessors.some((from) => goesOn(from, block))) checks.block(block, new Map());
+  }
+  checks.finish();
+  return checks.found;
 }
