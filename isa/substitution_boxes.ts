@@ -16,10 +16,13 @@ export const AES_POLYNOMIAL = 0x11b;
 /** SM4's polynomial x^8 + x^7 + x^6 + x^5 + x^4 + x^2 + 1. */
 const SM4_POLYNOMIAL = 0x1f5;
 
-/** Multiplicative inverse: the 254th power, which takes 0 to 0. */
+/** Multiplicative inverse: the 254th power, which takes 0 to 0; 254 is 2 + 4 + … + 128. */
 function inverse(a: number, polynomial: number): number {
   let power = 1;
-  for (let k = 0; k < 254; k++) power = fieldProduct(power, a, polynomial);
+  for (let k = 0; k < 7; k++) {
+    a = fieldProduct(a, a, polynomial);
+    power = fieldProduct(power, a, polynomial);
+  }
   return power;
 }
 

@@ -82,6 +82,11 @@ type Handler = (record: number) => number;
 /** First number after those of the loop's operations. */
 const LOOP_END = FIRST_OPERATION + INLINE_OPERATIONS;
 
+/** Key of a space among those of an executor. */
+function spaceKey(high: number, privilege: number): number {
+  return (high >>> 0) * 4 + privilege;
+}
+
 /** Executes the instructions of one hart. */
 export class Executor implements HookedExecutor {
   readonly hart: Hart;
@@ -227,7 +232,7 @@ export class Executor implements HookedExecutor {
     const state = this.#state, handlers = this.#handlers, loop = this.#loop, { cache, history } = this;
     for (;;) {
       if (loop !== null) {
-        record = (this.#spaceAt(state[PC_HIGH]!)?.cache.dispatch ?? loop)(record);
+        record = (this.#knownSpace(state[PC_HIGH]!)?.cache.dispatch ?? loop)(record);
         if (record < 0) {
           record = this.#dispatched(record);
           if (record >= 0 && state[REMAINING]! > 0) continue;
@@ -522,11 +527,24 @@ export class Executor implements HookedExecutor {
 
   /** The compiled code for addresses with a high half at the present privilege level; null where there can be none. */
   #spaceAt(high: number): CodeSpace | null {
-    const { hart } = this, { privilege } = hart, space = this.#space;
-    if (space !== null && space.high === high && (!this.#isTranslated || space.privilege === privilege)) {
-      return hart.access[0] === tlbBase(privilege) || !this.#isTranslated ? space : null;
-    }
-    return this.#space = this.#findSpace(high, privilege);
+    return this.#isLast(high) ? this.#usable(this.#space!) : this.#space = this.#findSpace(high, this.hart.privilege);
+  }
+
+  /** Whether the space that was used last is that of an address at the present privilege level. */
+  #isLast(high: number): boolean {
+    const space = this.#space;
+    return space !== null && space.high === high && (!this.#isTranslated || space.privilege === this.hart.privilege);
+  }
+
+  /** A space, if data is accessed at the privilege level that its code is made for. */
+  #usable(space: CodeSpace): CodeSpace | null {
+    return !this.#isTranslated || this.hart.access[0] === tlbBase(space.privilege) ? space : null;
+  }
+
+  /** The same if there is some already: much code is never hot. */
+  #knownSpace(high: number): CodeSpace | null {
+    if (this.#isLast(high)) return this.#usable(this.#space!);
+    return this.#spaces.has(spaceKey(high, this.#isTranslated ? this.hart.privilege : 0)) ? this.#spaceAt(high) : null;
   }
 
   #findSpace(high: number, privilege: number): CodeSpace | null {
@@ -534,7 +552,7 @@ export class Executor implements HookedExecutor {
     const translated = this.#isTranslated;
     // Compiled code is made for data of the same privilege level.
     if (translated ? this.hart.access[0] !== tlbBase(privilege) : high !== 0) return null;
-    const key = (high >>> 0) * 4 + (translated ? privilege : 0);
+    const key = spaceKey(high, translated ? privilege : 0);
     let space = this.#spaces.get(key);
     if (space === undefined) {
       if (this.#spaces.size >= MOST_SPACES) {
