@@ -320,7 +320,9 @@ for (const target of ["javascript", "webassembly"]) {
       const lines = add!.split("\n"), left = hooked!.split("\n");
       assert.match(hooked!, /hooked/);
       // What is there without hooks is still there, in order, but that registers are written back earlier.
-      const kept = lines.filter((line) => !/X\[|i\d\d\.store|i32.const 0|i64.const|local.get|STATE|EXIT|\be =/.test(line));
+      const kept = lines.filter((line) =>
+        !/X\[|i\d\d\.store|i32.const 0|i64.const|local.get|STATE|EXIT|\be =/.test(line)
+      );
       for (const line of kept) {
         const at = left.indexOf(line);
         assert.ok(at >= 0, `${line} is missing in:\n${hooked}`);
