@@ -105,22 +105,11 @@ export class FloatUnit {
   }
 
   /**
-   * Does an operation from f registers to an f register, for compiled code; a source of -1 is one that it does not have. The last
-   * three say where it stands (see `SITE_PC`). Gives the state after that.
+   * Does an operation from f registers to an f register, for compiled code; a source of -1 is one that it does not have. Gives the
+   * state after that.
    */
-  operate(
-    number: number,
-    mode: number,
-    rd: number,
-    rs1: number,
-    rs2: number,
-    rs3: number,
-    pc: number,
-    dirty: number,
-    remaining: number,
-  ): number {
-    const { f, count: { state } } = this.#hart;
-    state[SITE_PC] = pc, state[SITE_DIRTY] = dirty, state[REMAINING] = remaining;
+  operateRegisters(number: number, mode: number, rd: number, rs1: number, rs2: number, rs3: number): number {
+    const { f } = this.#hart;
     const low = this.float(
       number,
       mode,
@@ -134,6 +123,22 @@ export class FloatUnit {
     f[2 * rd] = low;
     f[2 * rd + 1] = HIGH[0]!;
     return this.markDirty();
+  }
+  /** The same; the last three say where it stands (see `SITE_PC`). */
+  operate(
+    number: number,
+    mode: number,
+    rd: number,
+    rs1: number,
+    rs2: number,
+    rs3: number,
+    pc: number,
+    dirty: number,
+    remaining: number,
+  ): number {
+    const { state } = this.#hart.count;
+    state[SITE_PC] = pc, state[SITE_DIRTY] = dirty, state[REMAINING] = remaining;
+    return this.operateRegisters(number, mode, rd, rs1, rs2, rs3);
   }
 
   #raise(flags: number): void {

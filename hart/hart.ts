@@ -149,7 +149,7 @@ export class Hart {
   /** The same as single-precision numbers: the one in f[n] is element 2n. */
   readonly singles: Float32Array;
   /** Words of the plain CSRs: 2·number (low) and 2·number+1. */
-  readonly csrs: Int32Array = new Int32Array(2 * 4096);
+  readonly csrs: Int32Array;
   /** What exists at each CSR number. */
   readonly csrTable: readonly (CsrEntry | undefined)[];
   /** Program counter between instructions. */
@@ -251,6 +251,7 @@ export class Hart {
     const { ram } = options.memory;
     this.x = ram.words(288);
     this.f = ram.words(288);
+    this.csrs = ram.words(2 * 4096);
     this.access = ram.words(32);
     this.doubles = new Float64Array(this.f.buffer, this.f.byteOffset, 144);
     this.singles = new Float32Array(this.f.buffer, this.f.byteOffset, 288);

@@ -7,7 +7,8 @@ import { Builder, FIELDS, type Operands, type Statement, type Value } from "./ir
 /** Whether each register operand names an f register. */
 export type FloatOperands = Readonly<Record<Exclude<keyof Operands, "imm">, boolean>>;
 
-function values(s: Statement): readonly Value[] {
+/** The values that a statement uses. */
+export function valuesOf(s: Statement): readonly Value[] {
   switch (s.kind) {
     case "setX":
     case "setF":
@@ -40,7 +41,7 @@ export function floatOperands({ semantics }: Definition, xlen: Xlen, floats: Flo
   };
   for (const s of builder.statements) {
     if (s.kind === "setF") found.add(s.register);
-    values(s).forEach(visit);
+    valuesOf(s).forEach(visit);
   }
   const { rd, rs1, rs2, rs3 } = FIELDS;
   return { rd: found.has(rd), rs1: found.has(rs1), rs2: found.has(rs2), rs3: found.has(rs3) };

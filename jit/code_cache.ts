@@ -30,10 +30,7 @@ export interface CompilerOptions {
   readonly callDepth: number;
   /** Most guest instructions in the cache; beyond it, everything is dropped and compiled anew as it becomes hot. */
   readonly cacheInstructions: number;
-  /**
-   * What is compiled to: WebAssembly where that can be (not floating point), JavaScript only, or what is faster: JavaScript for
-   * RV32 while addresses are physical.
-   */
+  /** What is compiled to: WebAssembly where that can be, or JavaScript only. */
   readonly target: "automatic" | "webassembly" | "javascript";
 }
 

@@ -149,7 +149,7 @@ export class Executor implements HookedExecutor {
     this.cache.breakpoints = this.#breakpoints[memory];
     this.cache.onFlush = () => this.forgetPages();
     if (this.#isTranslated) hart.onFetchChange = (low, high) => this.#fetchChanged(low, high);
-    const { ram } = hart.memory, unit = this.#unit = new LoadStoreUnit(hart);
+    const { ram } = hart.memory, unit = this.#unit = new LoadStoreUnit(hart), floats = new FloatUnit(hart);
     this.history = bare?.history ?? (keepsHistory ? new History(ram) : null);
     this.#options = {
       xlen: hart.xlen,
@@ -170,7 +170,7 @@ export class Executor implements HookedExecutor {
       F: hart.f,
       FD: hart.doubles,
       FS: hart.singles,
-      floats: new FloatUnit(hart),
+      floats,
       multiplyAdd,
       CSRS: hart.csrs,
       STATE: this.#state,
@@ -198,7 +198,7 @@ export class Executor implements HookedExecutor {
       MISSED,
     };
     this.#callDepth = options?.callDepth ?? 0;
-    this.#wasmImports = new WasmImports(hart, unit, (error) => {
+    this.#wasmImports = new WasmImports(hart, unit, floats, (error) => {
       this.#state[LEFT] = 1;
       if (error !== null) this.#failure = { error };
     });
@@ -629,32 +629,33 @@ export class Executor implements HookedExecutor {
   ): WasmTranslator | null {
     const { hart } = this, { ram } = hart.memory, state = ram.offsetOf(this.#state);
     const tables = this.#wasmTables.pop() ?? makeWasmTables(ram), { ready, lookUp } = tables;
-    const [x, loadsAt, storesAt, readyAt, lookUpAt] = [hart.x, loads, stores, ready, lookUp].map((a) =>
-      ram.offsetOf(a)
-    );
+    const { x: integers, f: floats, csrs: words } = hart;
+    const places = [integers, floats, words, loads, stores, ready, lookUp].map((a) => ram.offsetOf(a));
+    const [x, f, csrs, loadsAt, storesAt, readyAt, lookUpAt] = places as number[];
     const [access, records, pageTable, figures] = [hart.access, this.cache.words, this.#pages, this.code!.figures].map(
       (a) => ram.offsetOf(a) ?? NaN,
     ) as [number, number, number, number];
     const history = this.history === null ? undefined : ram.offsetOf(this.history.words);
     const lines = ram.offsetOf(ram.lines), ramAt = ram.offsetOf(ram.u8);
     if (
-      ram.memory === null || state === undefined || x === undefined || loadsAt === undefined ||
-      storesAt === undefined ||
-      readyAt === undefined || lookUpAt === undefined || this.#loop === null || Number.isNaN(figures) ||
+      ram.memory === null || state === undefined || places.includes(undefined) || this.#loop === null ||
+      Number.isNaN(figures) ||
       (this.history !== null && history === undefined)
     ) return null;
     const layout = {
-      x,
+      x: x!,
+      f: f!,
+      csrs: csrs!,
       remaining: state + 4 * REMAINING,
       result: state + 4 * RESULT,
-      loads: loadsAt,
-      stores: storesAt,
+      loads: loadsAt!,
+      stores: storesAt!,
       lines: lines!,
       ram: ramAt!,
-      ready: readyAt,
+      ready: readyAt!,
       end: state + 4 * COUNT_END,
       history,
-      lookUp: lookUpAt,
+      lookUp: lookUpAt!,
       pages: ram.pages,
     };
     const { threshold, regionInstructions } = this.code!.options;

@@ -65,11 +65,13 @@ export interface FloatPath {
 }
 
 /** Least magnitudes of results that were surely normal before rounding: twice the smallest normal number. */
-const NORMAL_DOUBLE = 2 ** -1021, NORMAL_SINGLE = 2 ** -125;
-/** Bound of the error of a product, relative to it, and what makes up for rounding in the test below. */
-const PRODUCT_ERROR = 2 ** -53 + 2 ** -73, MARGIN = 2 ** -100;
-const FUSED_NORMAL = 1e-200;
-const UP = 1 + 2 ** -52, DOWN = 1 - 2 ** -52;
+export const NORMAL: Readonly<Record<"f64" | "f32", number>> = { f64: 2 ** -1021, f32: 2 ** -125 };
+/** Bound of the error of a product, relative to it, and what makes up for rounding in the test of a fused result. */
+export const PRODUCT_ERROR: number = 2 ** -53 + 2 ** -73, MARGIN: number = 2 ** -100;
+/** A fused result above this was normal before rounding, and the test of it does not underflow. */
+export const FUSED_NORMAL = 1e-200;
+/** Factors that move a double by a unit in its last place. */
+export const SINGLE_UP: number = 1 + 2 ** -52, SINGLE_DOWN: number = 1 - 2 ** -52;
 
 type Make = (p: FloatPlaces) => FloatPath | null;
 
@@ -100,12 +102,12 @@ function arithmetic(
   const operands = (get: (place: Place) => string) => [get(places[0]!), get(places.at(-1)!)] as const;
   paths.set(`${name}.d`, (p) => {
     const [a, b] = operands(p.double);
-    return path([p.ready, condition(`v = ${value(a, b)}`, a, b, NORMAL_DOUBLE)], { double: "v" });
+    return path([p.ready, condition(`v = ${value(a, b)}`, a, b, NORMAL.f64)], { double: "v" });
   });
   // Rounding to double first does no harm: 53 ≥ 2·24 + 2 (see hart/double_operations.ts).
   paths.set(`${name}.s`, (p) => {
     const [a, b] = operands(p.single);
-    const test = condition(`v = Math.fround(${value(a, b)})`, a, b, NORMAL_SINGLE);
+    const test = condition(`v = Math.fround(${value(a, b)})`, a, b, NORMAL.f32);
     return path([p.ready, isBoxed(p, ...places), test], { statements: setSingle(p, "v") });
   });
 }
@@ -146,8 +148,8 @@ function fused(name: string, productSign: string, addendSign: string): void {
   // The product is exact; the sum is off by less than a unit in its last place.
   paths.set(`${name}.s`, (p) => {
     const sum = `${productSign}${p.single("rs1")} * ${p.single("rs2")} + ${addendSign}${p.single("rs3")}`;
-    const test = `(u = ${sum}, v = Math.fround(u * ${UP})) === Math.fround(u * ${DOWN})`;
-    const range = `(w = Math.abs(v)) < Infinity && w > ${NORMAL_SINGLE}`;
+    const test = `(u = ${sum}, v = Math.fround(u * ${SINGLE_UP})) === Math.fround(u * ${SINGLE_DOWN})`;
+    const range = `(w = Math.abs(v)) < Infinity && w > ${NORMAL.f32}`;
     return path([p.ready, isBoxed(p, "rs1", "rs2", "rs3"), test, range], { statements: setSingle(p, "v") });
   });
 }
@@ -226,7 +228,7 @@ paths.set("fcvt.d.s", (p) => {
   return path(conditions, { double: "v" });
 });
 paths.set("fcvt.s.d", (p) => {
-  const test = normal(`v = Math.fround(${p.double("rs1")})`, NORMAL_SINGLE, `${p.double("rs1")} === 0`);
+  const test = normal(`v = Math.fround(${p.double("rs1")})`, NORMAL.f32, `${p.double("rs1")} === 0`);
   return path([p.ready, test], { statements: setSingle(p, "v") });
 });
 

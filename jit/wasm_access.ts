@@ -1,9 +1,10 @@
 // How WebAssembly reaches guest memory: the test that an access is plainly in RAM.
 
-import type { Value } from "../isa/ir.ts";
+import type { MemoryType, Value } from "../isa/ir.ts";
 import { LINE_SHIFT } from "../hart/memory.ts";
 import { TLB_LEVEL_WORDS, TLB_WORDS } from "../hart/tlb.ts";
-import type { Label, MemoryInstruction, WasmFunction } from "./wasm_assembler.ts";
+import { sizeOf } from "./emitter.ts";
+import type { Label, MemoryInstruction, WasmFunction, WasmType } from "./wasm_assembler.ts";
 import type { WasmValues } from "./wasm_values.ts";
 
 /** What the test depends on. */
@@ -46,6 +47,8 @@ export const LOADS: Readonly<Record<string, MemoryInstruction>> = {
   u16: "i32.load16_u",
   i32: "i32.load",
   i64: "i64.load",
+  f32: "f32.load",
+  f64: "f64.load",
 };
 /** Stores by their bytes. */
 export const STORES: Readonly<Record<number, MemoryInstruction>> = {
@@ -54,6 +57,15 @@ export const STORES: Readonly<Record<number, MemoryInstruction>> = {
   4: "i32.store",
   8: "i64.store",
 };
+
+/** The store of what is stored. */
+export function storeOf(memory: MemoryType): MemoryInstruction {
+  return memory === "f32" || memory === "f64" ? `${memory}.store` : STORES[sizeOf(memory)]!;
+}
+/** The type of what is loaded or stored. */
+export function typeOf(memory: MemoryType): WasmType {
+  return memory === "f32" || memory === "f64" || memory === "i64" ? memory : "i32";
+}
 
 /**
  * Goes to `slow` if an access is not plainly in RAM. Else its offset in RAM is in the local variable `at`. `full` has the address, or what it

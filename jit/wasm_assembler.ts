@@ -1,95 +1,15 @@
 // WebAssembly in its binary form (WebAssembly Core Specification, chapter "Binary Format"): instructions of one function, and
 // the module that holds it. Every instruction is also kept as a line of text, for people.
 
+import { MEMORY, type MemoryInstruction, PLAIN, type PlainInstruction } from "./wasm_opcodes.ts";
+
+export type { MemoryInstruction, PlainInstruction } from "./wasm_opcodes.ts";
+
 /** Types of values. */
-export type WasmType = "i32" | "i64";
+export type WasmType = "i32" | "i64" | "f32" | "f64";
 
-const TYPE_CODES: Readonly<Record<WasmType, number>> = { i32: 0x7f, i64: 0x7e };
+const TYPE_CODES: Readonly<Record<WasmType, number>> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c };
 const NO_RESULT = 0x40;
-
-/** Opcodes of the instructions without immediates, by name. */
-const PLAIN = {
-  "unreachable": 0x00,
-  "else": 0x05,
-  "end": 0x0b,
-  "return": 0x0f,
-  "drop": 0x1a,
-  "select": 0x1b,
-  "i32.eqz": 0x45,
-  "i32.eq": 0x46,
-  "i32.ne": 0x47,
-  "i32.lt_s": 0x48,
-  "i32.lt_u": 0x49,
-  "i32.gt_s": 0x4a,
-  "i32.le_s": 0x4c,
-  "i32.ge_s": 0x4e,
-  "i32.ge_u": 0x4f,
-  "i64.eqz": 0x50,
-  "i64.eq": 0x51,
-  "i64.ne": 0x52,
-  "i64.lt_s": 0x53,
-  "i64.lt_u": 0x54,
-  "i64.ge_s": 0x59,
-  "i64.ge_u": 0x5a,
-  "i32.clz": 0x67,
-  "i32.ctz": 0x68,
-  "i32.popcnt": 0x69,
-  "i32.add": 0x6a,
-  "i32.sub": 0x6b,
-  "i32.mul": 0x6c,
-  "i32.div_s": 0x6d,
-  "i32.div_u": 0x6e,
-  "i32.rem_s": 0x6f,
-  "i32.rem_u": 0x70,
-  "i32.and": 0x71,
-  "i32.or": 0x72,
-  "i32.xor": 0x73,
-  "i32.shl": 0x74,
-  "i32.shr_s": 0x75,
-  "i32.shr_u": 0x76,
-  "i32.rotl": 0x77,
-  "i32.rotr": 0x78,
-  "i64.clz": 0x79,
-  "i64.ctz": 0x7a,
-  "i64.popcnt": 0x7b,
-  "i64.add": 0x7c,
-  "i64.sub": 0x7d,
-  "i64.mul": 0x7e,
-  "i64.div_s": 0x7f,
-  "i64.div_u": 0x80,
-  "i64.rem_s": 0x81,
-  "i64.rem_u": 0x82,
-  "i64.and": 0x83,
-  "i64.or": 0x84,
-  "i64.xor": 0x85,
-  "i64.shl": 0x86,
-  "i64.shr_s": 0x87,
-  "i64.shr_u": 0x88,
-  "i64.rotl": 0x89,
-  "i64.rotr": 0x8a,
-  "i32.wrap_i64": 0xa7,
-  "i64.extend_i32_s": 0xac,
-  "i64.extend_i32_u": 0xad,
-  "i32.extend8_s": 0xc0,
-  "i32.extend16_s": 0xc1,
-} as const;
-
-/** Loads and stores: opcode and log2 of the natural alignment. */
-const MEMORY = {
-  "i32.load": [0x28, 2],
-  "i64.load": [0x29, 3],
-  "i32.load8_s": [0x2c, 0],
-  "i32.load8_u": [0x2d, 0],
-  "i32.load16_s": [0x2e, 1],
-  "i32.load16_u": [0x2f, 1],
-  "i32.store": [0x36, 2],
-  "i64.store": [0x37, 3],
-  "i32.store8": [0x3a, 0],
-  "i32.store16": [0x3b, 1],
-} as const;
-
-export type PlainInstruction = keyof typeof PLAIN;
-export type MemoryInstruction = keyof typeof MEMORY;
 
 /** Something that can be jumped out of, or back to. */
 export interface Label {
@@ -100,7 +20,7 @@ export interface Label {
 interface Import {
   readonly name: string;
   readonly parameters: readonly WasmType[];
-  readonly results: number;
+  readonly result: WasmType | null;
 }
 
 /** A sequence of bytes that grows. */
@@ -193,9 +113,10 @@ function section(out: Bytes, id: number, contents: Bytes): void {
 /** Whether a condition is nearly always or hardly ever true. */
 export type Hint = "likely" | "unlikely";
 
-/** One function of a module, which has one parameter (i32), unless it is told others, and one result (i32), and the functions that it imports. */
+/** One function of a module, which has one parameter (i32), and one result (i32), unless it is told others, and the functions that it imports. */
 export class WasmFunction {
   readonly #parameters: readonly WasmType[];
+  readonly #result: WasmType;
   readonly #code = new Bytes();
   readonly #locals: { readonly type: WasmType; readonly name: string }[] = [];
   readonly #imports: Import[] = [];
@@ -207,9 +128,10 @@ export class WasmFunction {
   /** Lines of text, if they are kept. */
   readonly lines: string[] | null;
 
-  constructor(keepText: boolean, parameters: readonly WasmType[] = ["i32"]) {
+  constructor(keepText: boolean, parameters: readonly WasmType[] = ["i32"], result: WasmType = "i32") {
     this.lines = keepText ? [] : null;
     this.#parameters = parameters;
+    this.#result = result;
   }
 
   #line(line: string): void {
@@ -260,6 +182,21 @@ export class WasmFunction {
     }
     this.#code.push(0x42);
     signed64(this.#code, low | 0, high | 0);
+  }
+  f64(value: number): void {
+    if (this.lines !== null) this.#line(`f64.const ${value}`);
+    this.#code.push(0x44);
+    this.#float((view) => view.setFloat64(0, value, true), 8);
+  }
+  f32(value: number): void {
+    if (this.lines !== null) this.#line(`f32.const ${value}`);
+    this.#code.push(0x43);
+    this.#float((view) => view.setFloat32(0, value, true), 4);
+  }
+  #float(set: (view: DataView) => void, bytes: number): void {
+    const view = new DataView(new ArrayBuffer(8));
+    set(view);
+    for (let k = 0; k < bytes; k++) this.#code.push(view.getUint8(k));
   }
   /** A load or store at a constant offset from the address on the stack. Any alignment works. */
   memory(name: MemoryInstruction, offset: number): void {
@@ -323,12 +260,14 @@ export class WasmFunction {
     for (const label of labels) unsigned(this.#code, this.#labels.length - 1 - this.#labels.lastIndexOf(label));
   }
 
-  /** Calls an imported function. It takes so many i32, or values of these types, and gives an i32 or nothing. */
-  call(name: string, parameters: number | readonly WasmType[], results: 0 | 1): void {
+  /** Calls an imported function. It takes so many i32, or values of these types, and gives nothing, an i32, or a value of a type. */
+  call(name: string, parameters: number | readonly WasmType[], result: 0 | 1 | WasmType): void {
     let index = this.#imports.findIndex((other) => other.name === name);
     if (index < 0) {
       const types = typeof parameters === "number" ? new Array<WasmType>(parameters).fill("i32") : parameters;
-      index = this.#imports.push({ name, parameters: types, results }) - 1;
+      index =
+        this.#imports.push({ name, parameters: types, result: result === 0 ? null : result === 1 ? "i32" : result }) -
+        1;
     }
     if (this.lines !== null) this.#line(`call $${name}`);
     this.#code.push(0x10);
@@ -365,15 +304,15 @@ export class WasmFunction {
    */
   module(pages: number): Uint8Array<ArrayBuffer> {
     for (const at of this.#selfCalls) this.#code.put(at, 0x80 | this.#imports.length);
-    const out = bytesOf(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0), i32 = TYPE_CODES.i32;
+    const out = bytesOf(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
     // Types: of this function, then of each import.
     const types = bytesOf(1 + this.#imports.length);
-    for (const { parameters, results } of [{ parameters: this.#parameters, results: 1 }, ...this.#imports]) {
+    for (const { parameters, result } of [{ parameters: this.#parameters, result: this.#result }, ...this.#imports]) {
       types.push(0x60);
-      types.push(parameters.length);
-      for (const type of parameters) types.push(TYPE_CODES[type]);
-      types.push(results);
-      if (results === 1) types.push(i32);
+      for (const list of [parameters, result === null ? [] : [result]]) {
+        types.push(list.length);
+        for (const type of list) types.push(TYPE_CODES[type]);
+      }
     }
     section(out, 1, types);
     const imports = bytesOf(2 + this.#imports.length);

@@ -5,24 +5,27 @@
 // count of instructions is exact. Whatever is not plainly in RAM, it leaves to the interpreter: it returns the address of that
 // instruction.
 
-import type { Call, JumpTo, Load, Statement, Store, Value } from "../isa/ir.ts";
+import type { Call, JumpTo, Load, MemoryType, Statement, Store, Value } from "../isa/ir.ts";
 import { LINE_SHIFT } from "../hart/memory.ts";
 import { READ, WRITE } from "../hart/pmp.ts";
 import { sizeOf } from "./emitter.ts";
-import { callOwner, WORD_ARGUMENTS } from "./memory_access.ts";
+import { WORD_ARGUMENTS } from "./memory_access.ts";
 import type { HookSite } from "./code_hooks.ts";
 import type { Block, Region, RegionInstruction, RegisterSet } from "./region.ts";
 import { ELSEWHERE } from "./region_emitter.ts";
-import { LOADS, pushLine, pushWatched, STORES, testAccess, testPlace } from "./wasm_access.ts";
+import { LOADS, pushLine, pushWatched, storeOf, testAccess, testPlace, typeOf } from "./wasm_access.ts";
 import { type Label, type MemoryInstruction, WasmFunction, type WasmType } from "./wasm_assembler.ts";
+import { floatRegisterUse } from "./passes/float_registers.ts";
 import { type SharedAccess, type SharedCheck, sharedChecks } from "./passes/shared_checks.ts";
 import { signExtensions } from "./passes/sign_extensions.ts";
+import { callUnit, type FloatHost, leaveIfTrapped, WasmFloats } from "./wasm_float.ts";
+import { type FloatLayout, WasmFloatRegisters } from "./wasm_float_registers.ts";
 import { note } from "./wasm_history.ts";
 import { type SlowAccess, slowAccessCode } from "./wasm_slow_access.ts";
 import { WasmValues } from "./wasm_values.ts";
 
 /** Where things are in the memory that WebAssembly sees: offsets in bytes. */
-export interface WasmLayout {
+export interface WasmLayout extends FloatLayout {
   /** Integer registers. */
   readonly x: number;
   /** Instructions that may still be executed: `Count.state[REMAINING]`. */
@@ -91,12 +94,6 @@ export function hasCounters(region: Region): boolean {
   return region.blocks.some(({ instructions }) => instructions.some(({ hooks }) => (hooks?.counters.length ?? 0) > 0));
 }
 
-/** Whether all of a region can be compiled to WebAssembly: floating point cannot. */
-export function isForWasm(region: Region): boolean {
-  const isFloat = (s: Statement) => s.kind === "call" && callOwner(s.name) === "floats";
-  return !region.blocks.some(({ instructions }) => instructions.some(({ statements }) => statements.some(isFloat)));
-}
-
 /** Most instructions that a rare exit adds to the count by itself, all bits of a field; a distance that stands for an address in `e`. */
 const MOST_AHEAD = 0xff, FAR = -0x8000;
 
@@ -119,7 +116,7 @@ export class WasmEmitter {
   readonly #options: WasmEmitterOptions;
   readonly #f: WasmFunction;
   readonly #values: WasmValues;
-  readonly #word: WasmType;
+  readonly #word: "i32" | "i64";
   readonly #wordBytes: number;
   /** Local variables of the registers. */
   readonly #x: (number | undefined)[] = [];
@@ -137,6 +134,9 @@ export class WasmEmitter {
   #lowOnly: RegisterSet = 0;
   /** The registers of which just the low halves are at hand where a block begins to which several ways lead. */
   readonly #lowAt: ReadonlyMap<Block, RegisterSet>;
+  /** Floating-point registers and instructions; null where there are none. */
+  readonly #floatRegisters: WasmFloatRegisters | null = null;
+  readonly #floats: WasmFloats | null = null;
   /** Registers that differ from the register file where the emitter is. */
   #dirty: RegisterSet = 0;
   /** Registers that the shared exit may have to write back, and whether the address may be in `e` there. */
@@ -183,8 +183,13 @@ export class WasmEmitter {
       field: () => {
         throw new Error("all operands of a region are known");
       },
+      floatRegister: (n) => this.#floatRegisters!.pushBits(n),
       highHalf: () => this.#load("i32.load", options.layout.result + 4),
     });
+    const use = floatRegisterUse(region.blocks);
+    if (use === null) return;
+    this.#floatRegisters = new WasmFloatRegisters(f, options.layout, use, region.blocks);
+    this.#floats = new WasmFloats(f, this.#values, this.#floatRegisters, this.#host);
   }
 
   /** The module of the region. */
@@ -192,8 +197,8 @@ export class WasmEmitter {
     const f = this.#f, { entry } = this.#region;
     this.#load("i32.load", this.#options.layout.remaining), f.set(this.#n);
     this.#exit = f.block("EXIT");
-    this.#check(entry, 0);
-    this.#loads(entry.liveIn);
+    this.#check(entry, false);
+    this.#loads(entry);
     if (this.#region.reducible) {
       this.#settle(entry);
       this.#tree(entry);
@@ -225,10 +230,12 @@ export class WasmEmitter {
   #return(pc: number): void {
     this.#f.i32(pc), this.#f.op("return");
   }
-  #loads(set: RegisterSet): void {
+  /** Loads the registers that a block wants in local variables, where the register files have them all. */
+  #loads(block: Block): void {
+    this.#floatRegisters?.load(block, () => this.#rareExit(block.pc, 0, 0, 0));
     const name = this.#word === "i64" ? "i64.load" : "i32.load";
     for (let n = 1; n < 32; n++) {
-      if ((set & 1 << n) === 0) continue;
+      if ((block.liveIn & 1 << n) === 0) continue;
       this.#load(name, this.#options.layout.x + this.#wordBytes * n), this.#f.set(this.#x[n]!);
     }
   }
@@ -241,6 +248,16 @@ export class WasmEmitter {
       else f.get(this.#low[n]!), f.op("i64.extend_i32_s");
       f.memory(name, this.#options.layout.x + this.#wordBytes * n);
     }
+  }
+
+  /** Writes all back that differs from the register files. */
+  #writeAllBack(): void {
+    this.#writeBack(this.#dirty);
+    this.#floatRegisters?.writeBack();
+  }
+  /** Floating-point registers that differ from the register file where the emitter is. */
+  get #floatDirty(): RegisterSet {
+    return this.#floatRegisters?.known.dirty ?? 0;
   }
 
   // Registers by halves. What is known of them holds in a block and in those that only it leads to.
@@ -274,6 +291,7 @@ export class WasmEmitter {
     }
   }
   #begin(block: Block): void {
+    this.#floatRegisters?.forget();
     this.#narrow = this.#lowOnly = this.#lowAt.get(block) ?? 0;
   }
   /** The local variable of a register's low half. */
@@ -285,9 +303,10 @@ export class WasmEmitter {
    * Sets `q` for the way that all rare exits share: where the guest goes on, registers to write back, what to add to the count. All
    * of it is one constant, so that there are many such exits for few variables.
    */
-  #setExit(pc: number, dirty: RegisterSet, ahead: number): void {
+  #setExit(pc: number, dirty: RegisterSet, floats: RegisterSet, ahead: number): void {
     const f = this.#f;
     this.#written |= dirty;
+    this.#floatRegisters?.setMask(floats);
     for (let n = 1; n < 32; n++) if ((dirty & this.#lowOnly & 1 << n) !== 0) this.#extend(n);
     let distance = (pc - this.#region.entry.pc | 0) >> 1;
     if (distance << 16 >> 16 !== distance || (pc & 1) !== 0 || distance === FAR) {
@@ -298,8 +317,8 @@ export class WasmEmitter {
     if (ahead > MOST_AHEAD) f.get(this.#n), f.i32(ahead), f.op("i32.add"), f.set(this.#n), ahead = 0;
     f.i64(ahead | (distance & 0xffff) << 8 | dirty << 23 & 0xff00_0000, dirty >>> 9), f.set(this.#q);
   }
-  #rareExit(pc: number, dirty: RegisterSet, ahead: number): void {
-    this.#setExit(pc, dirty, ahead);
+  #rareExit(pc: number, dirty: RegisterSet, floats: RegisterSet, ahead: number): void {
+    this.#setExit(pc, dirty, floats, ahead);
     this.#f.br(this.#exit);
   }
 
@@ -318,36 +337,38 @@ export class WasmEmitter {
       this.#writeBack(1 << n);
       f.end();
     }
+    this.#floatRegisters?.sharedExit();
     this.#storeCount();
     f.get(this.#e);
   }
 
   /** Leaves the instruction at hand to the interpreter. */
   #leaveHere(): void {
-    this.#rareExit(this.#instruction.pc, this.#dirty, this.#ahead);
+    this.#rareExit(this.#instruction.pc, this.#dirty, this.#floatDirty, this.#ahead);
   }
 
   /** The same where its hooks have been called. */
   #leaveWithoutHooks(): void {
     const f = this.#f;
-    this.#writeBack(this.#dirty);
+    this.#writeAllBack();
     f.i32(0), f.get(this.#n), f.i32(this.#ahead), f.op("i32.add");
     f.memory("i32.store", this.#options.layout.remaining);
     f.i32(this.#instruction.pc), f.call("withoutHooks", 1, 1), f.op("return");
   }
 
-  /** Leaves if fewer instructions remain than the way to the next check is long. */
-  #check(block: Block, dirty: RegisterSet): void {
+  /** Leaves if fewer instructions remain than the way to the next check is long. `isLoop`: registers may differ from the register files. */
+  #check(block: Block, isLoop: boolean): void {
     const f = this.#f;
     f.get(this.#n), f.i32(block.stretch), f.op("i32.lt_s"), f.if("unlikely");
-    this.#rareExit(block.pc, dirty, 0);
+    if (isLoop) this.#rareExit(block.pc, block.dirtyIn, this.#floatRegisters?.dirtyAt(block) ?? 0, 0);
+    else this.#rareExit(block.pc, 0, 0, 0);
     f.end();
   }
 
   /** Goes on at the cell of an address, if it is compiled, in place of returning. */
   #exitTo(pc: number): void {
     const f = this.#f, cell = this.#options.cell(pc);
-    this.#writeBack(this.#dirty);
+    this.#writeAllBack();
     this.#storeCount();
     this.#load("i32.load8_u", this.#options.layout.ready + cell), f.if("likely");
     f.get(0), f.i32(cell), f.returnCallIndirect();
@@ -374,7 +395,7 @@ export class WasmEmitter {
   /** The slow way of an access, or of several that share a check, with the address in `full` as `testPlace` leaves it. Sets `at`. */
   #slowAccess(full: number, at: number, access: SlowAccess, isShared = false): void {
     const f = this.#f, { pc } = this.#instruction;
-    this.#setExit(pc, this.#dirty, this.#ahead);
+    this.#setExit(pc, this.#dirty, this.#floatDirty, this.#ahead);
     f.get(full), f.i32(slowAccessCode(access));
     if (isShared) f.i32(pc), f.call("slowRange", [this.#word, "i32", "i32"], 1);
     else f.call("slowAccess", [this.#word, "i32"], 1);
@@ -415,31 +436,34 @@ export class WasmEmitter {
     return at;
   }
 
-  #loadMemory(s: Load): void {
-    const f = this.#f, type: WasmType = s.memory === "i64" ? "i64" : "i32", amo = s.access === "amo";
-    const value = this.#values.temp(type), shared = this.#shared.get(s), { ram } = this.#options.layout;
+  /** Loads, as the type of memory that it is, or another of that size; gives the local variable. */
+  #loadMemory(s: Load, as: MemoryType = s.memory): number {
+    const f = this.#f, amo = s.access === "amo";
+    const value = this.#values.temp(typeOf(as)), shared = this.#shared.get(s), { ram } = this.#options.layout;
     this.#values.define(s.temp, value, s.memory === "u8" || s.memory === "u16");
     if (shared !== undefined) {
       f.get(this.#sharedOffset(shared));
-      f.memory(LOADS[s.memory]!, ram + shared.distance - shared.check.start), f.set(value);
-      return;
+      f.memory(LOADS[as]!, ram + shared.distance - shared.check.start), f.set(value);
+      return value;
     }
-    const at = this.#access(s.address, sizeOf(s.memory), amo, amo);
-    f.get(at), f.memory(LOADS[s.memory]!, ram), f.set(value);
+    const at = this.#access(s.address, sizeOf(as), amo, amo);
+    f.get(at), f.memory(LOADS[as]!, ram), f.set(value);
+    return value;
   }
 
-  #storeMemory(s: Store): void {
-    const f = this.#f, size = sizeOf(s.memory), shared = this.#shared.get(s), { ram } = this.#options.layout;
-    if (shared !== undefined) return this.#storeShared(shared, s, size);
-    const at = this.#access(s.address, size, true, false);
-    f.get(at), this.#values.push(s.value), f.memory(STORES[size]!, ram);
+  /** Stores, as the type of memory that it is, or another of that size with what is pushed. */
+  #storeMemory(s: Store, as: MemoryType = s.memory, push: () => void = () => this.#values.push(s.value)): void {
+    const f = this.#f, shared = this.#shared.get(s), { ram } = this.#options.layout;
+    if (shared !== undefined) return this.#storeShared(shared, s, as, push);
+    const at = this.#access(s.address, sizeOf(as), true, false);
+    f.get(at), push(), f.memory(storeOf(as), ram);
   }
 
-  #storeShared(shared: SharedAccess, s: Store, size: number): void {
-    const f = this.#f, { ram } = this.#options.layout, { check } = shared;
+  #storeShared(shared: SharedAccess, s: Store, as: MemoryType, push: () => void): void {
+    const f = this.#f, { ram } = this.#options.layout, { check } = shared, size = sizeOf(as);
     const at = this.#sharedOffset(shared), distance = shared.distance - check.start;
     const store = (from: number, offset: number) => {
-      f.get(from), this.#values.push(s.value), f.memory(STORES[size]!, ram + offset);
+      f.get(from), push(), f.memory(storeOf(as), ram + offset);
     };
     if (this.#coversLines(check)) return store(at, distance);
     const offset = this.#values.temp("i32"), full = this.#values.temp(this.#word);
@@ -455,9 +479,35 @@ export class WasmEmitter {
     store(offset, 0);
   }
 
+  /** What instructions of floating point need of this emitter. */
+  readonly #host: FloatHost = {
+    leave: () => {
+      this.#f.call("leave", 0, 0);
+      this.#leaveHere();
+    },
+    leaveTold: () => this.#leaveHere(),
+    load: (s, as) => this.#loadMemory(s, as),
+    store: (s, as, push) => this.#storeMemory(s, as, push),
+    setX: (n, narrow) => this.#set(n, narrow && this.#word === "i64"),
+    pushResult: (type) => this.#load(`${type}.load`, this.#options.layout.result),
+  };
+
+  /** Calls the floating-point unit, which changes nothing that the executor must look at. */
+  #callFloatUnit(s: Call): void {
+    const f = this.#f, value = this.#values.temp("i64");
+    for (const arg of s.args) this.#values.pushHalves(arg);
+    callUnit(f);
+    if (this.#floats === null) leaveIfTrapped(f, this.#values.temp("f64"), this.#host);
+    else this.#floats.called();
+    this.#host.pushResult("i64"), f.set(value);
+    this.#values.define(s.temp!, value);
+  }
+
   #call(s: Call): void {
     const f = this.#f;
-    if (s.name === "fence" && this.#options.isAlone) return;
+    // What it asks has been asked already.
+    if (s.name === "floatEnabled" || (s.name === "fence" && this.#options.isAlone)) return;
+    if (s.name === "float") return this.#callFloatUnit(s);
     this.#mayStop = true;
     f.i32(0), f.get(this.#n), f.i32(this.#ahead), f.op("i32.add");
     f.memory("i32.store", this.#options.layout.remaining);
@@ -472,6 +522,7 @@ export class WasmEmitter {
     f.call(s.name, count, 1), f.if("unlikely");
     this.#leaveHere();
     f.end();
+    if (s.name === "csr") this.#floatRegisters?.loadState();
     if (s.temp === null) return;
     const type = s.temp.type as WasmType, value = this.#values.temp(type);
     this.#load(type === "i64" ? "i64.load" : "i32.load", this.#options.layout.result), f.set(value);
@@ -491,6 +542,10 @@ export class WasmEmitter {
           this.#set(s.register, narrow);
           break;
         }
+        case "setF":
+          this.#values.push(s.value);
+          this.#floatRegisters!.setBits(s.register);
+          break;
         case "let": {
           const narrow = this.#values.isNarrow(s.value);
           const local = this.#values.temp(narrow ? "i32" : s.value.type as WasmType);
@@ -524,6 +579,7 @@ export class WasmEmitter {
   #body(block: Block): void {
     const f = this.#f, { instructions } = block;
     this.#dirty = block.dirtyIn;
+    this.#floatRegisters?.begin(block);
     this.#shared = this.#sharedIn.get(block)!;
     if (this.#options.layout.history !== undefined) this.#note(block, this.#options.layout.history);
     f.get(this.#n), f.i32(instructions.length), f.op("i32.sub"), f.set(this.#n);
@@ -534,6 +590,7 @@ export class WasmEmitter {
       if (this.#options.comment !== undefined) f.comment(this.#options.comment(i));
       if (i.hooks !== undefined) this.#hooks(i.hooks);
       this.#values.begin();
+      if (this.#floats?.emit(i) === true) return;
       const last = i.statements.at(-1);
       if (last?.kind === "branch") {
         this.#statements(i.statements.slice(0, -1));
@@ -550,6 +607,7 @@ export class WasmEmitter {
     if (calls.length > 0) {
       this.#writeBack(this.#dirty);
       this.#dirty = 0;
+      this.#floatRegisters?.allWritten();
       f.i32(0), f.get(this.#n), f.i32(this.#ahead), f.op("i32.add");
       f.memory("i32.store", this.#options.layout.remaining);
       f.i32(id), f.i32(this.#instruction.pc), f.call("hooked", 2, 1), f.tee(this.#r), f.if();
@@ -569,7 +627,7 @@ export class WasmEmitter {
     f.get(this.#n), f.i32(this.#ahead), f.op("i32.add"), f.op("i32.ne"), f.if("unlikely");
     f.get(this.#r), f.i32(1), f.op("i32.sub"), f.set(this.#n);
     f.i32(i.pc + i.length | 0), f.i32(this.#region.high), f.call("goOnAt", 2, 0);
-    this.#rareExit(ELSEWHERE, this.#dirty, 0);
+    this.#rareExit(ELSEWHERE, this.#dirty, this.#floatDirty, 0);
     f.end();
   }
 
@@ -592,7 +650,7 @@ export class WasmEmitter {
     f.get(target), f.i64(32, 0), f.op("i64.shr_u"), f.op("i32.wrap_i64");
     f.i32(this.#region.high), f.op("i32.ne"), f.if("unlikely");
     this.#values.pushHalvesOf(target), f.call("goOnAt", 2, 0);
-    this.#rareExit(ELSEWHERE, this.#dirty, 0);
+    this.#rareExit(ELSEWHERE, this.#dirty, this.#floatDirty, 0);
     f.end();
   }
 
@@ -607,10 +665,12 @@ export class WasmEmitter {
     };
     switch (t.kind) {
       case "branch": {
-        const dirty = this.#dirty, narrow = this.#narrow, lowOnly = this.#lowOnly;
+        const dirty = this.#dirty, narrow = this.#narrow, lowOnly = this.#lowOnly, floats = this.#floatRegisters;
+        const known = floats?.known;
         f.if();
         go(t.taken);
         this.#dirty = dirty, this.#narrow = narrow, this.#lowOnly = lowOnly;
+        if (floats !== null) floats.known = known!;
         f.else();
         go(t.next);
         f.end();
@@ -632,7 +692,7 @@ export class WasmEmitter {
       case "return": {
         const next = to(t.next);
         if (next !== undefined) f.get(this.#r), f.i32(t.next), f.op("i32.ne"), f.if();
-        this.#writeBack(this.#dirty);
+        this.#writeAllBack();
         this.#storeCount();
         f.get(this.#r), f.op("return");
         if (next === undefined) break;
@@ -647,7 +707,7 @@ export class WasmEmitter {
           this.#callCell(block, next, () => f.get(this.#r), null);
           break;
         }
-        this.#writeBack(this.#dirty);
+        this.#writeAllBack();
         this.#storeCount();
         // A return is one here, too. Any other jump goes on from here, so that what is called from there returns here.
         if (t.kind === "indirectJump" && !LINKS.has(block.instructions.at(-1)!.operands.rs1)) {
@@ -674,7 +734,7 @@ export class WasmEmitter {
   /** Calls the region of a cell by number, or of the one whose address is in `r`, and goes on if it returns as expected. */
   #callCell(block: Block, next: Block, target: () => void, cell: number | null): void {
     const f = this.#f;
-    this.#writeBack(this.#dirty);
+    this.#writeAllBack();
     this.#storeCount();
     f.get(0), f.i32(0), f.op("i32.le_s"), f.if("unlikely");
     target(), f.op("return");
@@ -700,8 +760,8 @@ export class WasmEmitter {
     f.end();
     this.#load("i32.load", this.#options.layout.remaining), f.set(this.#n);
     this.#dirty = this.#narrow = this.#lowOnly = 0;
-    this.#check(next, 0);
-    this.#loads(next.liveIn);
+    this.#check(next, false);
+    this.#loads(next);
     this.#goto(block, next);
   }
 
@@ -722,7 +782,7 @@ export class WasmEmitter {
     if (block.isMerge || block.isLoop) this.#begin(block);
     if (block.isLoop) {
       this.#labels.set(`L${block.label}`, f.loop(`L${block.label}`));
-      this.#check(block, block.dirtyIn);
+      this.#check(block, true);
     }
     this.#within(block, merges);
     if (block.isLoop) {
@@ -754,7 +814,7 @@ export class WasmEmitter {
     for (const block of blocks) {
       f.end();
       this.#begin(block);
-      if (block.isLoop) this.#check(block, block.dirtyIn);
+      if (block.isLoop) this.#check(block, true);
       this.#body(block);
       this.#terminate(block);
     }

@@ -57,7 +57,7 @@ class LoopEmitter {
   readonly #layout: InterpreterLayout;
   readonly #f: WasmFunction = new WasmFunction(false);
   readonly #values: WasmValues;
-  readonly #word: WasmType;
+  readonly #word: "i32" | "i64";
   /** The record at hand, in bytes from the first one. */
   readonly #p: number;
   /** Instructions that may still be executed. */
@@ -102,6 +102,9 @@ class LoopEmitter {
       },
       address: (which) => this.#address(which),
       field: (v) => this.#operand(v),
+      floatRegister: () => {
+        throw new Error("the loop has no floating point");
+      },
       highHalf: () => {
         throw new Error("the loop calls no helpers");
       },

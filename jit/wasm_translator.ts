@@ -5,7 +5,7 @@ import type { Cell } from "./code_cache.ts";
 import type { Region, RegionInstruction } from "./region.ts";
 import type { Translated, Translator } from "./translator.ts";
 import { dispatcher, type DispatcherOptions } from "./wasm_dispatcher.ts";
-import { hasCounters, isForWasm, LOOK_UP_ENTRIES, WasmEmitter, type WasmEmitterOptions } from "./wasm_emitter.ts";
+import { hasCounters, LOOK_UP_ENTRIES, WasmEmitter, type WasmEmitterOptions } from "./wasm_emitter.ts";
 import { slowAccess } from "./wasm_slow_access.ts";
 
 /** Most cells that a translator can number. */
@@ -104,7 +104,7 @@ export class WasmTranslator implements Translator {
   }
 
   translate(region: Region): Translated | null {
-    if (!isForWasm(region) || (hasCounters(region) && this.#parts.options.counts() === undefined)) return null;
+    if (hasCounters(region) && this.#parts.options.counts() === undefined) return null;
     const { options, cell, isApart } = this.#parts;
     const all = { ...options, isApart, cell: (pc: number) => this.#number(cell(pc)) };
     const { module, imports } = new WasmEmitter(region, all).build(), env = this.#environment;

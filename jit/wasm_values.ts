@@ -16,6 +16,8 @@ export interface WasmOperands {
   address(which: "pc" | "next"): void;
   /** Pushes an operand that is not known while emitting. */
   field(v: Value): void;
+  /** Pushes the 64 bits of a floating-point register. */
+  floatRegister(n: number): void;
   /** Pushes the high half that an imported function left behind. */
   highHalf(): void;
 }
@@ -68,13 +70,16 @@ class ValueLocals {
   }
 }
 
+const NONE: Readonly<Record<WasmType, number>> = { i32: 0, i64: 0, f32: 0, f64: 0 };
+const TEMP_NAMES: Readonly<Record<WasmType, string>> = { i32: "t", i64: "u", f32: "p", f64: "v" };
+
 /** Emits values into a function. */
 export class WasmValues {
   readonly #f: WasmFunction;
   readonly #operands: WasmOperands;
   /** Temporaries by type, and how many of them the present instruction has taken. */
-  readonly #temps: Record<WasmType, number[]> = { i32: [], i64: [] };
-  #taken: Record<WasmType, number> = { i32: 0, i64: 0 };
+  readonly #temps: Record<WasmType, number[]> = { i32: [], i64: [], f32: [], f64: [] };
+  #taken: Record<WasmType, number> = { ...NONE };
   readonly #held = new ValueLocals();
   /** The same of the low halves of 64-bit values that are their sign extensions. */
   readonly #heldLow = new ValueLocals();
@@ -88,7 +93,7 @@ export class WasmValues {
 
   /** Starts an instruction: temporaries of the last one may be used again. */
   begin(): void {
-    this.#taken = { i32: 0, i64: 0 };
+    this.#taken = { ...NONE };
     this.#held.clear();
     this.#heldLow.clear();
     this.#small.clear();
@@ -97,7 +102,7 @@ export class WasmValues {
   /** A local variable that is free until the instruction ends. */
   temp(type: WasmType): number {
     const temps = this.#temps[type], index = this.#taken[type]++;
-    return temps[index] ??= this.#f.local(type, `${type === "i32" ? "t" : "u"}${index}`);
+    return temps[index] ??= this.#f.local(type, `${TEMP_NAMES[type]}${index}`);
   }
 
   /** Says in which local variable a `temp` value is. `small`: it is an i32 below 2^31. */
@@ -228,6 +233,8 @@ export class WasmValues {
         return this.#constant(type, v.low, v.high);
       case "x":
         return this.#operands.register(v.low);
+      case "f":
+        return this.#operands.floatRegister(v.low);
       case "pc":
       case "next":
         return this.#operands.address(operation);

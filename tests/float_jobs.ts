@@ -32,13 +32,13 @@ const DYNAMIC = 7;
 const MODES = [0, 1, 2, 3, 4, DYNAMIC];
 
 /** The format of the operands: the last one that the mnemonic names, double where integers come in or memory. */
-function operandFormat({ name }: Definition): Format {
+export function operandFormat({ name }: Definition): Format {
   const suffix = name.split(".").at(-1) as keyof typeof FORMATS;
   return FORMATS[suffix] ?? DOUBLE;
 }
 
 /** One operand set: rs1, rs2 and rs3. */
-function randomSet(definition: Definition, format: Format, random: Random): bigint[] {
+export function randomSet(definition: Definition, format: Format, random: Random): bigint[] {
   if (["fcvtf", "fmvf", "fmvp"].includes(definition.format)) return [integer(random), integer(random), 0n];
   let bits: bigint[];
   const to = /^fcvt\.([hsd])\./.exec(definition.name)?.[1] as keyof typeof FORMATS | undefined;
@@ -57,7 +57,7 @@ function operandSets(definition: Definition, count: number, random: Random): Big
 }
 
 /** Immediates to try: rounding modes, numbers of constants, or nothing. */
-function immediates({ format, valid }: Definition, xlen: Xlen): number[] {
+export function immediates({ format, valid }: Definition, xlen: Xlen): number[] {
   if (format === "fli") return Array.from({ length: 32 }, (_, k) => k);
   if (valid === undefined) return [0];
   return MODES.filter((imm) => valid({ rd: RD, rs1: RS1, rs2: RS2, rs3: RS3, imm }, xlen));

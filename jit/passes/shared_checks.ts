@@ -4,6 +4,7 @@
 
 import type { Load, Statement, Store, Value } from "../../isa/ir.ts";
 import { sizeOf } from "../emitter.ts";
+import { callOwner } from "../memory_access.ts";
 import type { Block } from "../region.ts";
 
 /** Accesses that share a check. Distances in bytes from what the register holds at the first of them. */
@@ -81,6 +82,7 @@ class SharedChecks {
       if (hooks !== undefined) open.clear();
       for (const s of statements) {
         if (s.kind === "load" || s.kind === "store") this.#access(s, pc, open, found);
+        else if (s.kind === "call" && callOwner(s.name) === "floats") continue;
         else if (s.kind === "call" || s.kind === "leave") open.clear();
         else if (s.kind === "setX") {
           const value = splitAddress(s.value), source = value === null ? undefined : open.get(value.base);
