@@ -114,13 +114,17 @@ test("an RV64 loop as WebAssembly", async () => {
   );
 });
 
-/** What `make` does while WebAssembly has no room for every other module. */
+/** What modules import that are no regions. */
+const OF_OTHERS: ReadonlySet<string> = new Set(["interpret", "plainOffset", "plainRange"]);
+
+/** What `make` does while WebAssembly has no room for every other region. */
 async function withLittleRoom<Result>(make: () => Promise<Result>): Promise<Result> {
   const { Module } = WebAssembly;
   let modules = 0;
   const Small = function (bytes: BufferSource) {
-    if (modules++ % 2 === 1) throw new RangeError("WebAssembly.Module(): Out of memory: no room");
-    return new Module(bytes);
+    const module = new Module(bytes), isRegion = !Module.imports(module).some(({ name }) => OF_OTHERS.has(name));
+    if (isRegion && modules++ % 2 === 1) throw new RangeError("WebAssembly.Module(): Out of memory: no room");
+    return module;
   };
   try {
     WebAssembly.Module = Small as unknown as typeof Module;
