@@ -40,15 +40,14 @@ globalThis.Function = new Proxy(makeFunction, {
   },
 });
 
-// As WebAssembly, each is the function of an instance of its own. Of those with a table of functions the first one is not a region: it
-// goes from one to the next.
-let instances = 0;
+// As WebAssembly, each is the function of an instance of its own, which is given what regions call; the one that goes from region to
+// region, and calls the interpreter, is none of them.
 const MakeInstance = WebAssembly.Instance;
 WebAssembly.Instance = new Proxy(MakeInstance, {
   construct(target, args) {
     const instance = Reflect.construct(target, args) as WebAssembly.Instance;
-    const { table } = (args[1] as { env: { table: WebAssembly.Table } }).env;
-    if (table.length > 0 && instances++ > 0) {
+    const { env } = args[1] as { env: object };
+    if ("slowRange" in env && !("interpret" in env)) {
       alive++;
       registry.register(instance.exports["run"] as object, 0);
     }
