@@ -262,7 +262,9 @@ export class Executor implements HookedExecutor {
     sites: readonly number[] = [],
     environment = this.#environment,
   ): unknown {
-    const names = Object.keys(environment).join(", "), own = cells.map((_, k) => `c${k}`).join(", ");
+    // Only what it names: V8 would make variables of all.
+    const names = Object.keys(environment).filter((name) => text.includes(name)).join(", "),
+      own = cells.map((_, k) => `c${k}`).join(", ");
     // In parentheses, so that V8 compiles it at once in place of looking through it first.
     return new Function(
       "environment",

@@ -33,7 +33,7 @@ export interface CompilerSetting {
 
 /** Settings by the property of `-accel jit` that changes them. */
 export const COMPILER_SETTINGS: Readonly<Record<string, CompilerSetting>> = {
-  threshold: { option: "threshold", least: 1, most: 60_000, usual: 2000 },
+  threshold: { option: "threshold", least: 1, most: 60_000, usual: 4000 },
   region: { option: "regionInstructions", least: 1, most: 400, usual: 80 },
   blocks: { option: "regionBlocks", least: 1, most: 400, usual: 100 },
   inline: { option: "inlinedInstructions", least: 0, most: 400, usual: 24 },
