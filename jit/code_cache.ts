@@ -18,8 +18,10 @@ import type { Translated, Translator } from "./translator.ts";
 
 /** Settings of the compiler, as `-accel jit,…` gives them. */
 export interface CompilerOptions {
-  /** How often a loop or call target is reached in the interpreter before its region is compiled. */
+  /** How often a loop or call target is reached in the interpreter before it is asked whether its region is compiled. */
   readonly threshold: number;
+  /** How often that is asked before it is, unless one time soon follows another (`CodeCache.isHot`). */
+  readonly patience: number;
   /** Most instructions in a region. */
   readonly regionInstructions: number;
   /** Most blocks in a region. */
@@ -48,6 +50,9 @@ export interface Cell {
   unassumed: RegisterSet;
   /** How often it was called while not compiled. */
   calls: number;
+  /** How often it was reached as often as the threshold says, and at which count of instructions lately. */
+  asked: number;
+  askedAt: number;
   /** How often `run` refused because an assumption was wrong. */
   refusals: number;
   /** The region that runs. */
@@ -124,6 +129,12 @@ const MOST_IDLE_CELLS = 50_000;
 
 /** How often a function is called from compiled code before it is compiled. */
 const CALL_THRESHOLD = 16;
+
+/**
+ * An address that is reached `threshold` times in fewer instructions than this is in the middle of a loop, and compiled at once. To compile
+ * it takes as long as it takes to interpret it some 30 000 times: what is only warm, as much of a kernel's boot, is reached as often before.
+ */
+const SOON = 1_000_000;
 
 /** After how many refusals nothing is assumed any more. */
 const MOST_REFUSALS = 3;
@@ -256,6 +267,14 @@ export class CodeCache {
     // Nobody watches the code of the functions that are running now: they must end soon.
     if (statistics.flushes !== flushes) count.stop();
     return cell.pc;
+  }
+
+  /** Whether an address that was reached as often as the threshold says should be compiled, or be reached as often again. */
+  isHot(pc: number): boolean {
+    const { index, count } = this.#parts, cell = this.cell(pc), now = count.instructions();
+    const isSoon = now - cell.askedAt < SOON;
+    cell.askedAt = now;
+    return ++cell.asked >= index.options.patience || isSoon;
   }
 
   /** Counts that a cell's address was come to with nothing compiled; compiles it in the end. */
@@ -443,6 +462,8 @@ function newCell(pc: number): Cell {
     idle,
     need: Infinity,
     calls: 0,
+    asked: 0,
+    askedAt: -Infinity,
     unassumed: 0,
     refusals: 0,
     region: null,

@@ -697,9 +697,14 @@ export class Executor implements HookedExecutor {
     if (record >= 0) this.cache.cool(record);
   }
 
+  /** Compiles what a record leads to, which was reached often, or lets it be reached as often again. */
   #compileAt(record: number, reason: CompileReason): void {
-    const state = this.#state;
-    this.#spaceAt(state[PC_HIGH]!)?.cache.compile((state[PAGE_OFFSET]! + 2 * record) | 0, reason);
+    const state = this.#state,
+      code = this.#spaceAt(state[PC_HIGH]!)?.cache,
+      pc = (state[PAGE_OFFSET]! + 2 * record) | 0;
+    if (code === undefined) return;
+    if (code.isHot(pc)) code.compile(pc, reason);
+    else this.cache.cool(record);
   }
 
   /** Runs the region that a record leads to, and those that follow it; gives the record where interpretation goes on. */

@@ -109,19 +109,20 @@ export class CompiledCode {
   get heading(): string {
     const { decoder, symbol, options } = this.#context, { drops, assumptions } = this.#made;
     const name = symbol(this.entry), plural = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`;
+    const often = plural(options.threshold, "time") + (options.patience > 1 ? " or more" : "");
     const lines = [
       `region ${this.entry.toString(16).padStart(decoder.xlen / 4, "0")}${name === undefined ? "" : ` <${name}>`}: ` +
       `${plural(this.instructions, "instruction")} in ${plural(this.blocks, "block")}`,
     ];
     switch (this.reason) {
       case "hot":
-        lines.push(`compiled since the interpreter came to it ${plural(options.threshold, "time")}`);
+        lines.push(`compiled since the interpreter came to it ${often}`);
         break;
       case "called":
         lines.push("compiled since compiled code called it");
         break;
       case "exit":
-        lines.push(`compiled since compiled code went on there ${plural(options.threshold, "time")}`);
+        lines.push(`compiled since compiled code went on there ${often}`);
         break;
       case "refused":
         lines.push("compiled anew since a register was not as assumed before");

@@ -33,7 +33,8 @@ export interface CompilerSetting {
 
 /** Settings by the property of `-accel jit` that changes them. */
 export const COMPILER_SETTINGS: Readonly<Record<string, CompilerSetting>> = {
-  threshold: { option: "threshold", least: 1, most: 60_000, usual: 4000 },
+  threshold: { option: "threshold", least: 1, most: 60_000, usual: 2000 },
+  patience: { option: "patience", least: 1, most: 1000, usual: 16 },
   region: { option: "regionInstructions", least: 1, most: 400, usual: 80 },
   blocks: { option: "regionBlocks", least: 1, most: 400, usual: 100 },
   inline: { option: "inlinedInstructions", least: 0, most: 400, usual: 24 },
@@ -84,6 +85,8 @@ export function parseAccel(text: string): Accelerator {
       throw new OptionError(`-accel ${text}: ${key} is a whole number from ${least} to ${most}`);
     }
     compiler[option] = number;
+    // Who says when to compile means just then.
+    if (key === "threshold" && !properties.some((other) => other.startsWith("patience="))) compiler.patience = 1;
   }
   return { name, stats, history, compiler: name === "jit" ? { ...compiler, target } : null };
 }

@@ -105,6 +105,31 @@ test("a region of RV64 says what it checks at its entry", async () => {
   ]]);
 });
 
+test("a loop is compiled when it was twice reached as often as the threshold says, code that takes long to be only in the end", async () => {
+  // A function that waits for 6000 turns, and is called again and again.
+  const source = new Program(64).li("a1", 500)
+    .label("again").to("jal", "wait", { rd: "ra" }).op("addi", { rd: "a1", rs1: "a1", imm: -1 }).to("bne", "again", {
+      rs1: "a1",
+    })
+    .label("end").to("jal", "end")
+    .label("wait").li("a0", 6000).label("turn").op("addi", { rd: "a0", rs1: "a0", imm: -1 }).to("bne", "turn", {
+      rs1: "a0",
+    })
+    .op("jalr", { rs1: "ra" });
+  const reached = async (properties: string) => {
+    const { machine } = await withProgram(source, properties), at = new Map<bigint, number>();
+    machine.onCompile = (code) => at.has(code.entry) || at.set(code.entry, machine.instructions);
+    await machine.run({ until: source.address("end") });
+    return { turn: at.get(BigInt(source.address("turn")))!, wait: at.get(BigInt(source.address("wait")))! };
+  };
+  const [first, patient] = [await reached("threshold=100"), await reached("threshold=100,patience=3")];
+  assert.ok(first.turn < 220 && patient.turn > 390 && patient.turn < 420, `${first.turn}, ${patient.turn}`);
+  assert.ok(first.wait < 101 * 12_100, `${first.wait}`);
+  assert.ok(patient.wait > 298 * 12_000 && patient.wait < 302 * 12_100, `${patient.wait}`);
+  // As always where somebody says when.
+  assert.equal((await reached("threshold=100,patience=1")).wait, first.wait);
+});
+
 test("a script can ask for the code at an address, a symbol or a range, compiled or not", async () => {
   const machine = await Machine.create({ bios: program("kernel"), accel: "jit,threshold=2" });
   const before = machine.explainCode("kernel_main")!;
