@@ -374,6 +374,7 @@ export class RegionBuilder {
       work.push(pc);
     };
     while (work.length > 0) {
+      let before: RegionInstruction | null = null;
       for (let pc = work.shift()!;;) {
         const i = at(pc);
         if (i === null || scanned.has(pc)) break;
@@ -382,12 +383,12 @@ export class RegionBuilder {
           break;
         }
         scanned.add(pc);
-        const next = (pc + i.length) | 0, target = (pc + i.operands.imm) | 0, links = i.operands.rd !== 0;
+        const next = (pc + i.length) | 0, target = this.#target(before, i), links = i.operands.rd !== 0;
         const { ends } = i;
-        if (ends === "branch") lead(target), lead(next);
-        else if (ends === "jump") lead(links ? next : target, true);
-        else if (ends === "jumpTo" && links) lead(next, true);
+        if (ends === "branch") lead(target!), lead(next);
+        else if (ends !== undefined && (links || target !== null)) lead(links ? next : target!, true);
         if (ends !== undefined) break;
+        before = i;
         pc = next;
       }
     }
@@ -440,6 +441,19 @@ export class RegionBuilder {
     }
   }
 
+  /**
+   * Where an instruction branches or jumps to; null if that is not known. A jump to a register that AUIPC has just set, as far calls
+   * are made, goes to a known address.
+   */
+  #target(before: RegionInstruction | null, { pc, ends, operands: { rs1, imm } }: RegionInstruction): number | null {
+    if (ends !== "jumpTo") return (pc + imm) | 0;
+    if (before?.instruction.name !== "auipc" || before.operands.rd !== rs1) return null;
+    const target = (before.pc >>> 0) + before.operands.imm + imm, { xlen, compressed } = this.#decoder;
+    // In other 4 GiB, or where it traps.
+    if ((xlen === 64 && target >>> 0 !== target) || (!compressed && (target & 2) !== 0)) return null;
+    return target & -2;
+  }
+
   #block(
     start: number,
     leaders: ReadonlySet<number>,
@@ -453,13 +467,13 @@ export class RegionBuilder {
         block.terminator = { kind: "exit", pc };
         break;
       }
+      const next = (pc + i.length) | 0, links = i.operands.rd !== 0;
+      const { ends } = i, target = this.#target(block.instructions.at(-1) ?? null, i);
       block.instructions.push(i);
-      const next = (pc + i.length) | 0, target = (pc + i.operands.imm) | 0, links = i.operands.rd !== 0;
-      const { ends } = i;
       // A branch to what follows it anyway is no fork: otherwise all that follows would be emitted twice.
       if (ends === "branch" && target === next) block.terminator = { kind: "jump", target: next };
-      else if (ends === "branch") block.terminator = { kind: "branch", taken: target, next };
-      else if (ends === "jump") {
+      else if (ends === "branch") block.terminator = { kind: "branch", taken: target!, next };
+      else if (ends !== undefined && target !== null) {
         block.terminator = links ? { kind: "call", target, next } : { kind: "jump", target };
       } else if (ends === "jumpTo") {
         block.terminator = links ? { kind: "indirectCall", next } : { kind: "indirectJump" };

@@ -594,9 +594,14 @@ export class WasmEmitter {
       const last = i.statements.at(-1);
       if (last?.kind === "branch") {
         this.#statements(i.statements.slice(0, -1));
-        this.#values.push(last.condition);
-      } else if (last?.kind === "jumpTo") this.#indirect(i.statements.slice(0, -1), last);
-      else this.#statements(i.statements);
+        if (block.terminator.kind === "branch") this.#values.push(last.condition);
+      } else if (last?.kind === "jumpTo") {
+        const rest = i.statements.slice(0, -1);
+        if (block.terminator.kind === "call" || block.terminator.kind === "jump") {
+          // Where it leads is known.
+          this.#statements(rest.filter(({ kind }) => kind === "setX"));
+        } else this.#indirect(rest, last);
+      } else this.#statements(i.statements);
       if (this.#mayStop) this.#stopIfAsked(i);
     });
   }

@@ -281,6 +281,22 @@ test("a call is replaced by the function, if all of it fits and it returns", () 
   }
 });
 
+test("a jump to a register that AUIPC has just set goes where the two say", () => {
+  const p = new Program(32).far("f", "ra", "ra").far("on", "t1").label("f").op("addi", { rd: "a0", rs1: "a0", imm: 1 });
+  p.op("jalr", { rs1: "ra" }).label("on").op("addi", { rd: "a0", rs1: "a0", imm: 2 }).op("ecall");
+  const region = build(p, { inlined: 10 });
+  check(region);
+  assert.deepEqual(region.blocks.map(({ terminator: { kind } }) => kind), ["jump", "return", "jump", "exit"]);
+  assert.deepEqual(build(p).blocks.map(({ terminator: { kind } }) => kind), ["call", "jump", "exit"]);
+  const ends = (between: (p: Program) => Program, last: string, imm = 8) =>
+    build(between(new Program(32).op("auipc", { rd: "t1", imm: 0 })).op("jalr", { rs1: last, imm })).entry.terminator;
+  const nothing = (p: Program) => p;
+  assert.deepEqual(ends(nothing, "t1"), { kind: "jump", target: RAM_BASE + 8 | 0 });
+  assert.deepEqual(ends(nothing, "t1", 9), { kind: "jump", target: RAM_BASE + 8 | 0 });
+  assert.deepEqual(ends(nothing, "t2"), { kind: "indirectJump" });
+  assert.deepEqual(ends((p) => p.op("addi", { rd: "t1", rs1: "t1", imm: 4 }), "t1"), { kind: "indirectJump" });
+});
+
 test("a function that does not return, or calls by another register, is not put in place of its call", () => {
   for (const link of ["ra", "t0"]) {
     const p = new Program(32).to("jal", "f", { rd: link }).op("addi", { rd: "a0", rs1: "a0", imm: 1 }).op("ecall");
@@ -338,12 +354,15 @@ for (const xlen of WIDTHS) {
   });
 }
 
-for (const xlen of WIDTHS) {
-  test(`RV${xlen} functions in place of their calls do as called ones, also if they trap or return to elsewhere`, async () => {
+for (const [xlen, isFar] of WIDTHS.flatMap((xlen) => [[xlen, false], [xlen, true]] as const)) {
+  const kind = isFar ? "far" : "near";
+  test(`RV${xlen} functions in place of their ${kind} calls do as called ones, also if they trap or return to elsewhere`, async () => {
     // The function loads, which traps each 64th time (the handler skips it), and now and then returns past an instruction.
     const p = new Program(xlen).la("t0", "handler").op("csrrw", { rs1: "t0", imm: 0x305 }).li("s0", 4000);
     p.li("s1", RAM_BASE + 0x800).label("loop").op("andi", { rd: "a0", rs1: "s0", imm: 63 });
-    p.to("jal", "f", { rd: "ra" }).op("addi", { rd: "s2", rs1: "s2", imm: 1 }).op("add", {
+    if (isFar) p.far("f", "ra", "ra");
+    else p.to("jal", "f", { rd: "ra" });
+    p.op("addi", { rd: "s2", rs1: "s2", imm: 1 }).op("add", {
       rd: "s3",
       rs1: "s3",
       rs2: "a1",

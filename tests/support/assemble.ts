@@ -141,6 +141,12 @@ export class Program {
     this.#later("auipc", () => ({ rd, imm: (distance() + 0x800) & ~0xfff }));
     return this.#later("addi", () => ({ rd, rs1: rd, imm: distance() << 20 >> 20 }));
   }
+  /** A jump to a label by AUIPC and JALR, as CALL and TAIL are assembled; `by` gets the upper part of the address. */
+  far(target: string, by: Register, rd: Register = 0): this {
+    const at = this.here, distance = () => this.address(target) - at;
+    this.#later("auipc", () => ({ rd: by, imm: (distance() + 0x800) & ~0xfff }));
+    return this.#later("jalr", () => ({ rd, rs1: by, imm: distance() << 20 >> 20 }));
+  }
   #later(name: string, fields: () => Fields): this {
     const instruction = instructionNamed(name, this.xlen), at = this.#bytes.length;
     this.#fixes.push(() => {
