@@ -317,7 +317,9 @@ for (const target of ["javascript", "webassembly"]) {
       const hook = m.hook.instruction(p.address("add") + 4, () => {});
       const [, , hooked] = texts();
       assert.deepEqual(texts().slice(0, 2), [loop, double]);
-      const lines = add!.split("\n"), left = hooked!.split("\n");
+      // Up to the exit that rare ones share: fewer registers may be left to write back there.
+      const body = (text: string) => text.split("\n  end\n")[0]!.split("\n");
+      const lines = body(add!), left = body(hooked!);
       assert.match(hooked!, /hooked/);
       // What is there without hooks is still there, in order, but that registers are written back earlier.
       const kept = lines.filter((line) =>
