@@ -34,8 +34,8 @@ export class Breakpoints {
   /** Where execution may stop, or the guest have a trigger, while addresses are physical. */
   readonly bare: AddressSet = {
     has: (address) =>
-      this.stopsAt(address | 0, Math.floor(address / 2 ** 32) | 0, address) ||
-      this.#triggers.mayExecute(address % 4096),
+      (this.#offsets.size > 0 && this.stopsAt(address | 0, Math.floor(address / 2 ** 32) | 0, address)) ||
+      this.#triggers.mayExecute(address & 4095),
   };
 
   /**
@@ -43,7 +43,8 @@ export class Breakpoints {
    * virtual address means may change at any time. Takes virtual and physical addresses.
    */
   readonly translated: AddressSet = {
-    has: (address) => this.#offsets.has(address % 4096) || this.#triggers.mayExecute(address % 4096),
+    has: (address) =>
+      (this.#offsets.size > 0 && this.#offsets.has(address & 4095)) || this.#triggers.mayExecute(address & 4095),
   };
 
   /** Sets all of them. */

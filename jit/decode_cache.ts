@@ -28,7 +28,7 @@ export const PAGE_RECORDS = 2049;
 const HALVES = RECORD_BYTES / 2, WORDS = RECORD_BYTES / 4;
 
 /** Entries of the table of pages that were found last. */
-const FOUND = 256;
+const FOUND = 2048;
 
 /** A page with decoded instructions. */
 interface Page {
@@ -179,7 +179,7 @@ export class DecodeCache {
 
   /** Says that one region more, or one less, is entered at a physical address. Gives the record of that, -1 if there is none. */
   compiledChanged(physical: number, isCompiled: boolean): number {
-    const first = physical - physical % 4096, slot = physical % 4096 / 2;
+    const first = physical - (physical & 4095), slot = (physical & 4095) / 2;
     let entries = this.#entries.get(first);
     if (entries === undefined) this.#entries.set(first, entries = new Map());
     const regions = (entries.get(slot) ?? 0) + (isCompiled ? 1 : -1);
@@ -237,8 +237,8 @@ export class DecodeCache {
 
   /** Whether the instruction at a physical address was executed by the interpreter lately. */
   wasExecuted(physical: number): boolean {
-    const page = this.#byPhysical.get(physical - physical % 4096);
-    return page !== undefined && this.operation(page.base + physical % 4096 / 2) !== UNDECODED;
+    const page = this.#byPhysical.get(physical - (physical & 4095));
+    return page !== undefined && this.operation(page.base + (physical & 4095) / 2) !== UNDECODED;
   }
 
   #forget(from: number, to: number): void {
@@ -247,9 +247,9 @@ export class DecodeCache {
 
   /** Forgets the instruction at one physical address; gives its record, or -1 if it has none. */
   forget(physical: number): number {
-    const page = this.#byPhysical.get(physical - physical % 4096);
+    const page = this.#byPhysical.get(physical - (physical & 4095));
     if (page === undefined) return -1;
-    const record = page.base + physical % 4096 / 2;
+    const record = page.base + (physical & 4095) / 2;
     this.setOperation(record, UNDECODED);
     return record;
   }
@@ -263,7 +263,7 @@ export class DecodeCache {
     const first = offset >>> LINE_SHIFT, last = (offset + length - 1) >>> LINE_SHIFT;
     for (let line = first; line <= last; line++) {
       if ((lines[line]! & this.#watchBit) === 0) continue;
-      const start = base + line * (1 << LINE_SHIFT), physical = start - start % 4096;
+      const start = base + line * (1 << LINE_SHIFT), physical = start - (start & 4095);
       const page = this.#byPhysical.get(physical);
       if (page === undefined) continue;
       const record = page.base + (start - physical) / 2;
