@@ -24,16 +24,16 @@ const doubles = new Float64Array(words.buffer), singles = new Float32Array(words
 const LOW = 6, HIGH_WORD = 7;
 
 /** Magnitudes whose products, quotients and errors of products are far from overflow and underflow. */
-const LARGE = 2 ** 480, SMALL = 2 ** -480;
+export const LARGE: number = 2 ** 480, SMALL: number = 2 ** -480;
 /** Magnitudes whose sums are far from overflow. */
-const VERY_LARGE = 2 ** 1000;
+export const VERY_LARGE: number = 2 ** 1000;
 /** A fused result of this magnitude is normal. */
-const FUSED_SMALL = 2 ** -960;
+export const FUSED_SMALL: number = 2 ** -960;
 /** A single of this magnitude was normal before rounding, too. */
 const SINGLE_SMALL = 2 ** -125, SINGLE_LARGEST = 2 ** 128 - 2 ** 104;
 const TWO_32 = 2 ** 32;
 /** Factors that move a double by one to two units in its last place. */
-const UP = 1 + 2 ** -52, DOWN = 1 - 2 ** -52;
+export const UP: number = 1 + 2 ** -52, DOWN: number = 1 - 2 ** -52;
 
 /** Whether the last of the functions below rounded. */
 let inexact = false;

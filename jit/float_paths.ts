@@ -6,6 +6,7 @@
 
 import type { Statement } from "../isa/ir.ts";
 import { DIRTY_STATE, DYNAMIC, FCSR_WORD, FRM, MSTATUS_WORD, READY_STATE, UNKNOWN_STATE } from "../hart/float_unit.ts";
+import { DOWN, UP } from "../hart/double_operations.ts";
 import { NX, RNE, RTZ } from "../hart/softfloat.ts";
 import { MSTATUS } from "../hart/status.ts";
 import type { MemoryAccess, ValueEmitter } from "./memory_access.ts";
@@ -70,8 +71,6 @@ export const NORMAL: Readonly<Record<"f64" | "f32", number>> = { f64: 2 ** -1021
 export const PRODUCT_ERROR: number = 2 ** -53 + 2 ** -73, MARGIN: number = 2 ** -100;
 /** A fused result above this was normal before rounding, and the test of it does not underflow. */
 export const FUSED_NORMAL = 1e-200;
-/** Factors that move a double by a unit in its last place. */
-export const SINGLE_UP: number = 1 + 2 ** -52, SINGLE_DOWN: number = 1 - 2 ** -52;
 
 type Make = (p: FloatPlaces) => FloatPath | null;
 
@@ -148,7 +147,7 @@ function fused(name: string, productSign: string, addendSign: string): void {
   // The product is exact; the sum is off by less than a unit in its last place.
   paths.set(`${name}.s`, (p) => {
     const sum = `${productSign}${p.single("rs1")} * ${p.single("rs2")} + ${addendSign}${p.single("rs3")}`;
-    const test = `(u = ${sum}, v = Math.fround(u * ${SINGLE_UP})) === Math.fround(u * ${SINGLE_DOWN})`;
+    const test = `(u = ${sum}, v = Math.fround(u * ${UP})) === Math.fround(u * ${DOWN})`;
     const range = `(w = Math.abs(v)) < Infinity && w > ${NORMAL.f32}`;
     return path([p.ready, isBoxed(p, "rs1", "rs2", "rs3"), test, range], { statements: setSingle(p, "v") });
   });

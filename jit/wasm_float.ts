@@ -5,9 +5,10 @@
 // No NaN that an arithmetic instruction of WebAssembly gives is ever used: which one it is, is not determined.
 
 import type { Call, Load, MemoryType, Store } from "../isa/ir.ts";
+import { DOWN, UP } from "../hart/double_operations.ts";
 import { DYNAMIC } from "../hart/float_unit.ts";
 import { RDN, RNE, RTZ, RUP } from "../hart/softfloat.ts";
-import { FUSED_NORMAL, isNearest, MARGIN, NORMAL, PRODUCT_ERROR, SINGLE_DOWN, SINGLE_UP } from "./float_paths.ts";
+import { FUSED_NORMAL, isNearest, MARGIN, NORMAL, PRODUCT_ERROR } from "./float_paths.ts";
 import { isFloat } from "./passes/float_registers.ts";
 import type { RegionInstruction } from "./region.ts";
 import type { Label, PlainInstruction, WasmFunction, WasmType } from "./wasm_assembler.ts";
@@ -326,15 +327,15 @@ export class WasmFloats {
     f.end();
   }
 
-  /** The product is exact; the sum is off by less than a unit in its last place. */
+  /** The product is exact; the sum is off by less than a unit in its last place, which must not matter. */
   #fusedSingles(a: number, b: number, c: number, v: number, slow: Label): void {
     const f = this.#f, u = this.#values.temp("f64");
     const promote = (local: number) => (f.get(local), f.op("f64.promote_f32"));
-    promote(a), promote(b), f.op("f64.mul"), promote(c), f.op("f64.add"), f.set(u);
-    f.get(u), f.f64(SINGLE_UP), f.op("f64.mul"), f.op("f32.demote_f64"), f.tee(v);
-    f.get(u), f.f64(SINGLE_DOWN), f.op("f64.mul"), f.op("f32.demote_f64"), f.op("f32.eq"), this.#unless(slow);
-    f.get(v), f.op("f32.abs"), this.#registers.pushLimit("f32"), f.op("f32.lt"), this.#unless(slow);
-    f.get(v), f.op("f32.abs"), f.f32(NORMAL.f32), f.op("f32.gt"), this.#unless(slow);
+    promote(a), promote(b), f.op("f64.mul"), promote(c), f.op("f64.add"), f.tee(u), f.op("f32.demote_f64"), f.set(v);
+    for (const factor of [UP, DOWN]) {
+      f.get(u), f.f64(factor), f.op("f64.mul"), f.op("f32.demote_f64"), f.get(v), f.op("f32.eq"), this.#unless(slow);
+    }
+    this.#normal("f32", v, slow, () => (f.get(u), f.f64(0), f.op("f64.eq")));
   }
 
   #choice(which: "min" | "max", type: FloatType): boolean {

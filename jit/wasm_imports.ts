@@ -4,7 +4,6 @@
 import { HIGH } from "../isa/pair.ts";
 import type { HartCall } from "../isa/ir.ts";
 import { RESULT } from "../hart/counter.ts";
-import { multiplyAdd } from "../hart/double_operations.ts";
 import { type FloatUnit, READY_STATE } from "../hart/float_unit.ts";
 import type { Hart } from "../hart/hart.ts";
 import type { LoadStoreUnit } from "../hart/load_store_unit.ts";
@@ -58,7 +57,6 @@ export class WasmImports {
     };
     const limit = (floatState: number) => floatState === READY_STATE ? Infinity : -1;
     return {
-      multiplyAdd: multiplyAdd as ImportedFunction,
       operate: (packed) => {
         const { number, mode, rd, rs1, rs2, rs3 } = unpackOperation(packed!);
         try {

@@ -6,6 +6,7 @@ import type { Region, RegionInstruction } from "./region.ts";
 import type { Translated, Translator } from "./translator.ts";
 import { dispatcher, type DispatcherOptions } from "./wasm_dispatcher.ts";
 import { hasCounters, LOOK_UP_ENTRIES, WasmEmitter, type WasmEmitterOptions } from "./wasm_emitter.ts";
+import { multiplyAddModule } from "./wasm_multiply_add.ts";
 import { slowAccess } from "./wasm_slow_access.ts";
 
 /** Most cells that a translator can number. */
@@ -108,7 +109,10 @@ export class WasmTranslator implements Translator {
     const { options, cell, isApart } = this.#parts;
     const all = { ...options, isApart, cell: (pc: number) => this.#number(cell(pc)) };
     const { module, imports } = new WasmEmitter(region, all).build(), env = this.#environment;
-    for (const name of imports) env[name] ??= this.#parts.resolve(name);
+    const { pages } = options.layout;
+    for (const name of imports) {
+      env[name] ??= name === "multiplyAdd" ? this.#instance(multiplyAddModule(pages)) : this.#parts.resolve(name);
+    }
     let run: (depth: number) => number;
     try {
       run = this.#instance(module);

@@ -3,13 +3,15 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { multiplyAdd } from "../hart/double_operations.ts";
 import { DOUBLE, SINGLE } from "../hart/softfloat.ts";
 import type { Xlen } from "../isa/instruction.ts";
 import type { Operands } from "../isa/ir.ts";
 import { type Instruction, INSTRUCTIONS } from "../isa/table.ts";
+import { multiplyAddModule } from "../jit/wasm_multiply_add.ts";
 import { RD, RS1, RS2, RS3, writesInteger } from "./float_guest.ts";
 import { immediates, operandFormat, randomSet } from "./float_jobs.ts";
-import { Random } from "./float_operands.ts";
+import { patterns, Random } from "./float_operands.ts";
 import { Program, RAM_BASE } from "./support/assemble.ts";
 import { Guest, RAM_SIZE, WIDTHS } from "./support/guest.ts";
 import { compareRuns, Subject } from "./support/lockstep_guest.ts";
@@ -200,3 +202,22 @@ for (const xlen of WIDTHS) {
     await compare(p);
   });
 }
+
+test("the fused multiply-add of WebAssembly gives what that of the floating-point unit does", () => {
+  const memory = new WebAssembly.Memory({ initial: 1 });
+  const table = new WebAssembly.Table({ element: "anyfunc", initial: 0 });
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(multiplyAddModule(1)), {
+    env: { memory, table },
+  });
+  const compiled = exports["run"] as typeof multiplyAdd,
+    random = new Random(SEED),
+    view = new DataView(new ArrayBuffer(8));
+  const double = (bits: bigint) => (view.setBigUint64(0, bits), view.getFloat64(0));
+  let sure = 0;
+  for (let k = 0; k < 20_000; k++) {
+    const [a, b, c] = patterns(random, DOUBLE).map(double) as [number, number, number], expected = multiplyAdd(a, b, c);
+    assert.ok(Object.is(compiled(a, b, c), expected), `${a} * ${b} + ${c} is ${expected}, not ${compiled(a, b, c)}`);
+    if (!Number.isNaN(expected)) sure++;
+  }
+  assert.ok(sure > 2000, `only ${sure}`);
+});
