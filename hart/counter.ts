@@ -16,6 +16,13 @@ export const COUNT_END = 12;
 export const LEFT = 13;
 /** Why the dispatcher (wasm_dispatcher.ts) gave a negative number. */
 export const REASON = 14;
+/** Where compiled code stands while it calls something (jit/positions.ts); 0: where it noted last. */
+export const POSITION = 15;
+
+/** Told when `REMAINING` grows by so many, less than 0 if it shrinks, without an instruction that was executed. */
+interface Shifted {
+  shift(by: number): void;
+}
 
 /**
  * Counts instructions. Running code counts down `state[REMAINING]`, the instructions that it may still execute including
@@ -33,6 +40,8 @@ export class Count {
   idle = 0;
   /** Whether the running hart gives up the rest of its turn. */
   yields = false;
+  /** What the running hart has executed last (jit/history.ts); null between slices. */
+  history: Shifted | null = null;
 
   /** `state`: the words to be used, 32 of them. */
   constructor(state: Int32Array = new Int32Array(32)) {
@@ -63,6 +72,7 @@ export class Count {
     if (excess <= 0) return;
     this.state[REMAINING]! -= excess;
     this.#ends(this.#end - excess);
+    this.history?.shift(-excess);
   }
   /** Makes the running slice end after the current instruction. */
   stop(): void {
@@ -71,6 +81,7 @@ export class Count {
   /** Ends the slice now: what remains of it is not executed. */
   end(): void {
     this.#ends(this.instructions());
+    this.history?.shift(-this.state[REMAINING]!);
     this.state[REMAINING] = 0;
   }
   /** Puts the count back to an earlier value (restoring a snapshot). */

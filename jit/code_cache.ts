@@ -1,7 +1,7 @@
 // The cache of compiled regions of 4 GiB of virtual addresses at one privilege level: finds the one of an address, compiles
 // what has become hot, knows which of them the present page tables lead to.
 
-import { type Count, REMAINING } from "../hart/counter.ts";
+import { type Count, POSITION, REMAINING } from "../hart/counter.ts";
 import type { HookChange } from "./code_hooks.ts";
 import type { CodeIndex } from "./code_index.ts";
 import type { Assumption } from "./facts.ts";
@@ -259,6 +259,7 @@ export class CodeCache {
     if (cell.compiled.length > 0 && this.#activate(cell)) {
       return count.state[REMAINING]! >= cell.need ? cell.run(depth) : cell.pc;
     }
+    count.state[POSITION] = 0;
     // Its caller is hot. The first times the interpreter runs it, to see which of its code is executed, and the caller's
     // frame is given up.
     const { statistics } = index, { flushes } = statistics;
@@ -305,7 +306,10 @@ export class CodeCache {
   /** The region that would be compiled now at an address; null if that cannot be. */
   proposal(pc: number): Compilation | null {
     const region = this.#builder.build(pc, this.#parts.high);
-    return region === null ? null : this.#look(region, this.#translate(region, 0), null);
+    if (region === null) return null;
+    const code = this.#translate(region, 0), { index, count } = this.#parts;
+    index.positions.drop(region, count.instructions());
+    return this.#look(region, code, null);
   }
 
   #translate(region: Region, unassumed: RegisterSet): Translated {
@@ -432,6 +436,7 @@ export class CodeCache {
   #remove(compiled: CompiledRegion): void {
     const { cell, region } = compiled;
     this.#parts.index.remove(compiled);
+    this.#parts.index.positions.drop(region, this.#parts.count.instructions());
     this.#compiled--;
     cell.compiled = cell.compiled.filter((other) => other !== compiled);
     if (cell.region === compiled) {

@@ -6,6 +6,7 @@ import { LINE_SHIFT, type Ram, WATCH } from "../hart/memory.ts";
 import type { HookChange } from "./code_hooks.ts";
 import type { CodeCache, Compilation, CompiledRegion, CompilerOptions } from "./code_cache.ts";
 import { physicalAddress, type Region } from "./region.ts";
+import { Positions } from "./positions.ts";
 import { type CompilerStatistics, noStatistics } from "./statistics.ts";
 import { FIGURE } from "./wasm_dispatcher.ts";
 
@@ -16,6 +17,8 @@ export class CodeIndex {
   readonly statistics: CompilerStatistics = noStatistics();
   /** What dispatchers count: see `FIGURE`. */
   readonly figures: BigInt64Array;
+  /** Numbers of the places in compiled code. */
+  readonly positions = new Positions();
   readonly #ram: Ram;
   readonly #count: Count;
   readonly #byLine = new Map<number, Set<CompiledRegion>>();

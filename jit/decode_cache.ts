@@ -71,8 +71,13 @@ export class DecodeCache {
   readonly #entries = new Map<number, Map<number, number>>();
   /** Hooks on instructions; null if there are none. */
   hooks: CodeHooks | null = null;
-  /** Called when the pages are thrown away: whoever remembers records must forget them. */
+  /** Called before the pages are thrown away: whoever remembers records must forget them. */
   onFlush: () => void = () => {};
+  /**
+   * Called before a record gets an instruction of another length than that which it had, with the record that is going to be executed
+   * now: that one or one before it.
+   */
+  onLength: (record: number) => void = () => {};
 
   /** `numbers` says which operation an instruction is, `watchBit` how lines of which something is decoded are marked. */
   constructor(
@@ -136,14 +141,15 @@ export class DecodeCache {
   fill(record: number): void {
     const page = this.#pages[(record / PAGE_RECORDS) | 0]!, end = page.base + PAGE_RECORDS - 1;
     const entries = this.#entries.get(page.physical);
-    while (this.#fill(record, page, entries)) {
+    const first = record;
+    while (this.#fill(record, page, entries, first)) {
       record += this.lengthAt(record);
       if (record >= end || this.operation(record) !== UNDECODED) return;
     }
   }
 
   /** Decodes one of them; true if the next one may follow. */
-  #fill(record: number, page: Page, entries: ReadonlyMap<number, number> | undefined): boolean {
+  #fill(record: number, page: Page, entries: ReadonlyMap<number, number> | undefined, first: number): boolean {
     const slot = record - page.base, { bytes, offset, isRam } = page.memory;
     const at = offset + 2 * slot;
     const low = bytes[at]! | bytes[at + 1]! << 8;
@@ -174,6 +180,7 @@ export class DecodeCache {
       word |= bytes[at + 2]! << 16 | bytes[at + 3]! << 24;
       if (isRam) this.#watch(at + 2);
     }
+    if (this.#isUsed(record) && (this.lengthAt(record) === 1) !== isCompressed(low)) this.onLength(first);
     return this.put(record, word, slot);
   }
 
@@ -211,6 +218,12 @@ export class DecodeCache {
   /** Fills a record from instruction bits; see `RecordMaker.put`. */
   put(record: number, word: number, slot: number): boolean {
     return this.#maker.put(this.words, this.halves, record, word, slot);
+  }
+
+  /** Whether a record has, or had, an instruction: of those of 2 bytes none has nothing but zeroes as operands. */
+  #isUsed(record: number): boolean {
+    const { words } = this, at = record * WORDS;
+    return (words[at]! >>> 16 | words[at + 1]! | words[at + 2]! | words[at + 3]! >>> 16) !== 0;
   }
 
   /** Number of a record's operation. */
@@ -286,11 +299,11 @@ export class DecodeCache {
 
   /** Forgets everything. Lines stay marked until they are written. */
   flush(): void {
+    this.onFlush();
     this.words.fill(0, 0, this.#used * PAGE_RECORDS * WORDS);
     this.#byPhysical.clear();
     this.#foundKeys.fill(-1);
     this.#pages.fill(undefined);
     this.#used = 0;
-    this.onFlush();
   }
 }

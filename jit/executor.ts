@@ -3,11 +3,11 @@
 import { Decoder, isCompressed } from "../isa/decode.ts";
 import { HIGH } from "../isa/pair.ts";
 import {
-  COUNT_END,
   IN_REGION,
   LEFT,
   PAGE_OFFSET,
   PC_HIGH,
+  POSITION,
   REASON,
   RECORD,
   REMAINING,
@@ -122,8 +122,8 @@ export class Executor implements HookedExecutor {
   /** Executes in place of this one while addresses are virtual or protected; made when that first happens. */
   #translated: Executor | null = null;
   #isTranslated: boolean;
-  /** What was executed last; null if that is not noted. */
-  readonly history: History | null;
+  /** What was executed last. */
+  readonly history: History;
 
   /**
    * `options`: how to compile; null to interpret everything. `bare`: the executor of the hart while addresses are physical, which
@@ -147,10 +147,15 @@ export class Executor implements HookedExecutor {
     );
     this.#pages = hart.memory.ram.words(PAGE_ENTRIES * PAGE_ENTRY);
     this.cache.breakpoints = this.#breakpoints[memory];
-    this.cache.onFlush = () => this.forgetPages();
+    this.cache.onFlush = () => {
+      this.history.capture(-1);
+      this.forgetPages();
+    };
+    this.cache.onLength = (record) => this.history.capture(record);
     if (this.#isTranslated) hart.onFetchChange = (low, high) => this.#fetchChanged(low, high);
     const { ram } = hart.memory, unit = this.#unit = new LoadStoreUnit(hart), floats = new FloatUnit(hart);
-    this.history = bare?.history ?? (keepsHistory ? new History(ram) : null);
+    this.history = bare?.history ?? new History(ram, this.#state, this.code?.positions ?? null, keepsHistory);
+    this.history.records[this.#isTranslated ? 1 : 0] = this.cache;
     this.#options = {
       xlen: hart.xlen,
       extensions: hart.extensions,
@@ -158,7 +163,6 @@ export class Executor implements HookedExecutor {
       ramSize: ram.size,
       memory,
       threshold: options?.threshold ?? 0,
-      history: this.history !== null,
     };
     this.#environment = {
       ...library,
@@ -186,7 +190,8 @@ export class Executor implements HookedExecutor {
       LOADS: hart.translation.buffers.loads,
       STORES: hart.translation.buffers.stores,
       ACCESS: hart.access,
-      ...(this.history !== null && { HISTORY: this.history.words }),
+      HISTORY: this.history.words,
+      jumped: (record: number) => this.history.start(record, this.#state[REMAINING]!),
       enter: (low: number, high: number) => this.enter(low, high),
       heat: (record: number) => this.cache.heat(record),
       becameHot: (record: number) => this.#compileAt(record, "hot"),
@@ -219,7 +224,7 @@ export class Executor implements HookedExecutor {
 
   /** The interpreter's loop; null where not all that it needs lies in the memory that WebAssembly sees. */
   #makeLoop(): Handler | null {
-    const layout = interpreterLayout(this.hart, this.cache, this.#pages, this.history?.words ?? null),
+    const layout = interpreterLayout(this.hart, this.cache, this.#pages, this.history),
       { memory } = this.hart.memory.ram;
     return Object.values(layout).some(Number.isNaN) ? null : makeLoop(this.#options, layout, memory!);
   }
@@ -229,7 +234,7 @@ export class Executor implements HookedExecutor {
    * loop does not do itself, the operations' functions do.
    */
   #interpret(record: number): number {
-    const state = this.#state, handlers = this.#handlers, loop = this.#loop, { cache, history } = this;
+    const state = this.#state, handlers = this.#handlers, loop = this.#loop, { cache } = this;
     for (;;) {
       if (loop !== null) {
         record = (this.#knownSpace(state[PC_HIGH]!)?.cache.dispatch ?? loop)(record);
@@ -241,17 +246,12 @@ export class Executor implements HookedExecutor {
       }
       let operation = cache.operation(record);
       do {
-        if (history !== null && loop === null) {
-          const low = state[PAGE_OFFSET]! + 2 * record | 0;
-          history.note(low, state[PC_HIGH]!, state[COUNT_END]! - state[REMAINING]! | 0);
-        }
         state[RECORD] = record;
         record = handlers[operation]!(record);
         state[REMAINING]!--;
         if (record < 0 || state[REMAINING]! <= 0) return record;
         operation = cache.operation(record);
-        // The loop notes each instruction.
-      } while (history === null && (operation < FIRST_OPERATION || operation >= LOOP_END));
+      } while (operation < FIRST_OPERATION || operation >= LOOP_END);
     }
   }
 
@@ -300,14 +300,26 @@ export class Executor implements HookedExecutor {
     for (const space of this.#spaces.values()) space.fetchChanged(low, high);
   }
 
-  /** Finds the record of an address and makes its page the current one; -1 (with the hart's pc set) if it has none. */
+  /**
+   * Finds the record of an address, where execution goes on after the instruction at hand, and makes its page the current one; -1 (with
+   * the hart's pc set) if it has none.
+   */
   enter(low: number, high: number): number {
+    return this.#enter(low, high, 1);
+  }
+
+  /** The same where the instruction at hand, if there is one (`uncounted`), has been counted. */
+  #enter(low: number, high: number, uncounted: 0 | 1): number {
+    const { history } = this, before = this.#state[REMAINING]! + 1 - uncounted;
     const at = pageEntry(low), key = low & -4096 | this.hart.access[FETCH_KEY]!, pages = this.#pages;
     let base: number;
     if (pages[at] === key && pages[at + 1] === high) base = pages[at + 2]!;
     else {
+      history.uncounted = uncounted;
       base = this.#isTranslated ? this.#translatedPage(low, high) : this.cache.pageAt(physicalPage(low, high));
+      history.uncounted = 0;
       if (base < 0) {
+        history.startAt(low, high, before);
         this.hart.setPc(low, high);
         return -1;
       }
@@ -316,9 +328,11 @@ export class Executor implements HookedExecutor {
       pages[at + 2] = base;
       if (this.#hooks !== null) this.#markPage(at);
     }
-    this.#state[PAGE_OFFSET] = (low & -4096) - 2 * base;
+    const offset = this.#state[PAGE_OFFSET] = (low & -4096) - 2 * base, record = base + ((low & 4095) >>> 1);
     this.#state[PC_HIGH] = high;
-    return base + ((low & 4095) >>> 1);
+    history.visit(offset, high, this.#isTranslated ? 1 : 0, before);
+    history.start(record, before);
+    return record;
   }
 
   /** First record of the page that a virtual address leads to; -1 if the fetch is refused or there is no such memory. */
@@ -424,7 +438,10 @@ export class Executor implements HookedExecutor {
     hart.setPc((state[PAGE_OFFSET]! + 2 * record) | 0, state[PC_HIGH]!);
     // A hook sees each turn.
     const isHooked = this.#hooks !== null && record === this.cache.scratch;
-    if (hart.onSelfJump?.() !== true && !isHooked) state[REMAINING] = 1;
+    const skips = hart.onSelfJump?.() !== true && !isHooked, remaining = state[REMAINING]!;
+    this.history.visit(state[PAGE_OFFSET]!, state[PC_HIGH]!, this.#isTranslated ? 1 : 0, remaining);
+    this.history.repeat(record, skips ? remaining : 1);
+    if (skips) state[REMAINING] = 1;
     return record;
   }
 
@@ -480,6 +497,7 @@ export class Executor implements HookedExecutor {
     hooked: (site: number, pc: number): number => {
       const { hart } = this, state = this.#state, remaining = state[REMAINING]!, high = state[PC_HIGH]!;
       hart.setPc(pc, high);
+      this.history.leaveAt(pc, high, remaining);
       hart.touched = false;
       // Should anything be thrown, nothing is in locals only.
       state[SITE_PC] = pc, state[SITE_DIRTY] = 0;
@@ -500,6 +518,7 @@ export class Executor implements HookedExecutor {
       if (result === HALTED) hart.count.stop();
       // It counts as executed.
       state[REMAINING]!--;
+      this.history.finished();
       return isSame && pcHigh === high && pcLow !== 0 && (pcLow & 1) === 0 ? pcLow : ELSEWHERE;
     },
     withoutHooks: (pc: number): number => this.#withoutHooks(pc),
@@ -510,7 +529,7 @@ export class Executor implements HookedExecutor {
     this.#state[SITE_PC] = pc, this.#state[SITE_DIRTY] = 0;
     try {
       this.#caught(INTERPRET);
-      this.#heats(this.enter(this.hart.pcLow, this.hart.pcHigh));
+      this.#heats(this.#enter(this.hart.pcLow, this.hart.pcHigh, 0));
     } catch (error) {
       this.#failure = { error };
     }
@@ -592,8 +611,9 @@ export class Executor implements HookedExecutor {
     const { cache } = space, { xlen, compressed } = this.decoder;
     const loads = TranslationBuffers.part(buffers.loads, privilege);
     const stores = TranslationBuffers.part(buffers.stores, privilege);
-    const history = this.history !== null;
+    const history = this.history.isKept;
     const options = { xlen, compressed, ramBase: ram.base, ramSize: ram.size, memory, history } as const;
+    const { positions } = this.code!;
     const cell = (pc: number) => cache.cell(pc);
     const parts = {
       ...this.#environment,
@@ -611,7 +631,7 @@ export class Executor implements HookedExecutor {
         sites,
         hooked ? { ...environment, ...this.#hookFunctions, COUNTS: this.#hooks!.counts } : environment,
       ) as (depth: number) => number;
-    const javaScript = new JavaScriptTranslator({ options, count: hart.count, x: hart.x, cell, make });
+    const javaScript = new JavaScriptTranslator({ options, positions, count: hart.count, x: hart.x, cell, make });
     const wasm = this.code!.options.target === "javascript"
       ? null
       : this.#wasmTranslator(options, cache, loads, stores, space);
@@ -637,12 +657,11 @@ export class Executor implements HookedExecutor {
     const [access, records, pageTable, figures] = [hart.access, this.cache.words, this.#pages, this.code!.figures].map(
       (a) => ram.offsetOf(a) ?? NaN,
     ) as [number, number, number, number];
-    const history = this.history === null ? undefined : ram.offsetOf(this.history.words);
+    const history = this.history.isKept ? ram.offsetOf(this.history.words) : undefined;
     const lines = ram.offsetOf(ram.lines), ramAt = ram.offsetOf(ram.u8);
     if (
       ram.memory === null || state === undefined || places.includes(undefined) || this.#loop === null ||
-      Number.isNaN(figures) ||
-      (this.history !== null && history === undefined)
+      Number.isNaN(figures)
     ) return null;
     const layout = {
       x: x!,
@@ -655,7 +674,7 @@ export class Executor implements HookedExecutor {
       lines: lines!,
       ram: ramAt!,
       ready: readyAt!,
-      end: state + 4 * COUNT_END,
+      position: state + 4 * POSITION,
       history,
       lookUp: lookUpAt!,
       pages: ram.pages,
@@ -669,7 +688,8 @@ export class Executor implements HookedExecutor {
         high,
         // Compiled code is made for a privilege level, and for data of the same.
         access: new Map(this.#isTranslated ? [[0, tlbBase(privilege)], [FETCH_KEY, privilege << 1 | 1]] : []),
-        layout: { state, access, records, pageTable, figures },
+        layout: { state, access, records, pageTable, figures, history },
+        cache: this.#isTranslated ? 1 : 0,
       },
       interpret: this.#loop,
       options: {
@@ -678,6 +698,7 @@ export class Executor implements HookedExecutor {
         isAlone: hart.others.length === 0,
         counts: () => ram.offsetOf(this.#hooks!.counts),
       },
+      positions: this.code!.positions,
       memory: ram.memory,
       tables,
       resolve: (name) => {
@@ -711,8 +732,6 @@ export class Executor implements HookedExecutor {
   #runCompiled(record: number): number {
     const state = this.#state, code = this.#spaceAt(state[PC_HIGH]!)?.cache;
     let pc = (state[PAGE_OFFSET]! + 2 * record) | 0;
-    // The loop has not, if a region that ended here has led here.
-    this.history?.note(pc, state[PC_HIGH]!, state[COUNT_END]! - state[REMAINING]! | 0);
     if (code === undefined) return this.#execute(record);
     const cell = code.find(pc);
     if (state[REMAINING]! < cell.need) {
@@ -721,7 +740,9 @@ export class Executor implements HookedExecutor {
       return this.#execute(record);
     }
     const { statistics } = this.code!, { exits } = statistics, { count } = this.hart, start = count.instructions();
+    const { history } = this;
     statistics.entries++;
+    history.enterCompiled();
     for (let next = cell;;) {
       const before = state[REMAINING]!;
       state[IN_REGION] = 1;
@@ -733,7 +754,8 @@ export class Executor implements HookedExecutor {
         statistics.executed += count.instructions() - start;
         // It did nothing: an assumption was wrong, or its first instruction is one for the interpreter.
         code.refused(next);
-        return this.#execute(state[RECORD] = this.enter(pc, state[PC_HIGH]!));
+        history.leaveCompiled();
+        return this.#execute(state[RECORD] = this.#enter(pc, state[PC_HIGH]!, 0));
       }
       next = code.find(pc);
       if (state[REMAINING]! < next.need) {
@@ -762,7 +784,8 @@ export class Executor implements HookedExecutor {
         return record;
       }
       case DISPATCH.page:
-        return this.enter(state[RESULT]!, state[PC_HIGH]!);
+        this.history.leaveCompiled();
+        return this.#enter(state[RESULT]!, state[PC_HIGH]!, 0);
       case DISPATCH.left:
         this.#compileAt(~given, "exit");
         return ~given;
@@ -775,11 +798,14 @@ export class Executor implements HookedExecutor {
   /** Goes on after compiled code, which ended before `pc` or where the hart's pc says; gives the record to go on with, or -1. */
   #ended(pc: number): number {
     const state = this.#state, { exits } = this.code!.statistics, failure = this.#failure, left = state[LEFT] !== 0;
+    this.history.leaveCompiled();
     this.#failure = null;
     state[LEFT] = 0;
     let record = -1;
     if (pc !== ELSEWHERE || failure !== null) {
-      record = pc === ELSEWHERE ? this.enter(this.hart.pcLow, this.hart.pcHigh) : this.enter(pc, state[PC_HIGH]!);
+      record = pc === ELSEWHERE
+        ? this.#enter(this.hart.pcLow, this.hart.pcHigh, 0)
+        : this.#enter(pc, state[PC_HIGH]!, 0);
       if (record >= 0) state[RECORD] = record;
     }
     if (pc === ELSEWHERE && exits.trap === this.#traps) exits.attention++;
@@ -858,11 +884,16 @@ export class Executor implements HookedExecutor {
 
   /** Deals with what ended compiled code, whose registers have been written back. */
   #caught(e: unknown): number {
-    const { hart } = this, state = this.#state;
+    const { hart, history } = this, state = this.#state;
     // Callers of the region at hand have nothing in locals.
     state[SITE_DIRTY] = 0;
     state[IN_REGION] = 0;
-    if (e === LEAVE && !this.#unit.keeps) return ELSEWHERE;
+    const isDone = e === LEAVE && !this.#unit.keeps;
+    history.leaveAt(state[SITE_PC]!, state[PC_HIGH]!, state[REMAINING]! + (isDone ? 1 : 0));
+    if (isDone) {
+      history.finished();
+      return ELSEWHERE;
+    }
     if (e === LEAVE || e === INTERPRET) {
       try {
         this.#finish();
@@ -876,13 +907,14 @@ export class Executor implements HookedExecutor {
     if (e.cause === CAUSE.illegalInstruction) this.#illegalValue(e);
     hart.exception(e, hart.pcLow, hart.pcHigh);
     state[REMAINING]!--;
+    history.finished();
     this.code!.statistics.exits.trap++;
     return ELSEWHERE;
   }
 
   /** Executes an instruction of compiled code, or the rest of a load whose access has been made. */
   #finish(): void {
-    const state = this.#state, record = state[RECORD] = this.enter(state[SITE_PC]!, state[PC_HIGH]!);
+    const state = this.#state, record = state[RECORD] = this.#enter(state[SITE_PC]!, state[PC_HIGH]!, 0);
     const next = this.#executeWord(record, this.#fetch(record));
     if (next >= 0) this.#leaveAt(next);
     state[REMAINING]!--;
@@ -914,6 +946,18 @@ export class Executor implements HookedExecutor {
    * present pc does not count.
    */
   run(pass = false): boolean {
+    const { history, hart: { count } } = this;
+    history.resume();
+    count.history = history;
+    try {
+      return this.#run(pass);
+    } finally {
+      count.history = null;
+      history.suspend();
+    }
+  }
+
+  #run(pass: boolean): boolean {
     const { hart } = this, state = this.#state;
     this.#pass(pass, hart.pcLow);
     while (state[REMAINING]! > 0) {
@@ -950,7 +994,7 @@ export class Executor implements HookedExecutor {
   /** Executes until something is to be looked at. True if it stopped before a breakpoint. */
   #stretch(): boolean {
     const { hart } = this, state = this.#state;
-    let record = this.enter(hart.pcLow, hart.pcHigh);
+    let record = this.#enter(hart.pcLow, hart.pcHigh, 0);
     try {
       if (record < 0) {
         // A breakpoint needs no instruction behind it.

@@ -85,8 +85,6 @@ export interface InterpreterOptions {
   readonly memory: "bare" | "translated";
   /** How often an instruction is jumped to before `becameHot` is called; 0 for never. */
   readonly threshold: number;
-  /** Whether to note each instruction (history.ts). */
-  readonly history: boolean;
 }
 
 const S = (index: number) => `STATE[${index}]`;
@@ -284,7 +282,7 @@ class HandlerEmitter extends Emitter {
   #goRelative(): void {
     if (this.#near) {
       this.#link();
-      this.line(`ip = ip + ${IMMEDIATE} | 0; ${this.#count}return ip;`);
+      this.line(`ip = ip + ${IMMEDIATE} | 0; jumped(ip); ${this.#count}return ip;`);
       return;
     }
     const pc = this.address("pc"), low = this.named(pc.low);

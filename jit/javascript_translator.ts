@@ -5,13 +5,16 @@ import type { Cell } from "./code_cache.ts";
 import type { Assumption } from "./facts.ts";
 import { MemoryAccess } from "./memory_access.ts";
 import { simplify } from "./passes/simplify.ts";
+import type { Positions } from "./positions.ts";
 import type { Region, RegionInstruction, RegisterSet } from "./region.ts";
 import { RegionEmitter, type RegionEmitterOptions, type RegionText } from "./region_emitter.ts";
 import type { Translated, Translator } from "./translator.ts";
 
 /** What it needs of the executor. */
 export interface JavaScriptParts {
-  readonly options: Omit<RegionEmitterOptions, "assume" | "comment">;
+  readonly options: Omit<RegionEmitterOptions, "assume" | "position" | "comment">;
+  /** Numbers of places in regions. */
+  readonly positions: Positions;
   readonly count: Count;
   /** The integer registers. */
   readonly x: Int32Array;
@@ -33,9 +36,13 @@ export class JavaScriptTranslator implements Translator {
   }
 
   translate(region: Region, unassumed: RegisterSet): Translated {
-    const { options, cell, make } = this.#parts, assumptions = new Map<number, Assumption>();
+    const { options, positions, cell, make } = this.#parts, assumptions = new Map<number, Assumption>();
     simplify(region.blocks);
-    const emitter = new RegionEmitter(region, { ...options, assume: this.#assume(unassumed, assumptions) });
+    const emitter = new RegionEmitter(region, {
+      ...options,
+      position: positions.add(region),
+      assume: this.#assume(unassumed, assumptions),
+    });
     const made = emitter.build(), run = make(made, made.cells.map(cell));
     this.#showExit(run);
     const assume = (n: number) => assumptions.get(n);
@@ -50,7 +57,7 @@ export class JavaScriptTranslator implements Translator {
         return set;
       },
       text: (comment?: (i: RegionInstruction) => string) =>
-        new RegionEmitter(region, { ...options, assume, ...(comment && { comment }) }).build().text,
+        new RegionEmitter(region, { ...options, position: 1, assume, ...(comment && { comment }) }).build().text,
     };
   }
 

@@ -5,7 +5,7 @@
 // all registers are in the register file and the count of instructions is exact.
 
 import type { Branch, Call, JumpTo, Leave, Load, Statement, Store, Value } from "../isa/ir.ts";
-import { REMAINING, SITE, SITE_DIRTY, SITE_PC } from "../hart/counter.ts";
+import { POSITION, REMAINING, SITE, SITE_DIRTY, SITE_PC } from "../hart/counter.ts";
 import { READY_STATE, UNKNOWN_STATE } from "../hart/float_unit.ts";
 import { Emitter, type Pair, sizeOf } from "./emitter.ts";
 import { type Expression, inside, isSimple, literal, literalValue, primary, SHIFT, shift, ZERO } from "./expression.ts";
@@ -22,7 +22,8 @@ import {
 } from "./facts.ts";
 import type { HookSite } from "./code_hooks.ts";
 import { FLOAT_STATE, FLOAT_VARIABLES, floatPath, type FloatPlaces, IS_ENABLED, isNearest } from "./float_paths.ts";
-import { blockNote } from "./history.ts";
+import { markWords, WAY_MASK } from "./history.ts";
+import { isMarked, marksEntry, positionIn, quietWay, wayTo } from "./positions.ts";
 import { accessFunction } from "./called_access.ts";
 import { accessCode, hartCall, MemoryAccess } from "./memory_access.ts";
 import { type Block, computedRegisters, type Region, type RegionInstruction, type RegisterSet } from "./region.ts";
@@ -47,7 +48,9 @@ export interface RegionEmitterOptions {
   readonly ramSize: number;
   /** Whether addresses of data are physical or go through the translation look-aside buffers. */
   readonly memory: "bare" | "translated";
-  /** Whether to note each block (history.ts). */
+  /** Number of the region's first place (positions.ts). */
+  readonly position: number;
+  /** Whether to note what is executed (history.ts). */
   readonly history: boolean;
   /** How a register's value at the entry is taken to be; the function refuses to run where it is not. */
   readonly assume?: (register: number) => Assumption | undefined;
@@ -61,8 +64,8 @@ export interface RegionText {
   /** Low halves of the addresses whose cells it calls, in the order of their names `c0`, `c1` … */
   readonly cells: readonly number[];
   /**
-   * Three words for each instruction at which the function may be left for the interpreter: address, registers that are in
-   * locals only, what must be added to the count.
+   * Four words for each instruction at which the function may be left for the interpreter: address, registers that are in
+   * locals only, what must be added to the count, number of the place (see `#sitePlace`).
    */
   readonly sites: readonly number[];
   /** Least number of instructions that must remain for it to do anything. */
@@ -70,6 +73,9 @@ export interface RegionText {
   /** Whether it has hooked instructions. */
   readonly hooked: boolean;
 }
+
+/** Words of a site. */
+const SITE_WORDS = 4;
 
 const S = (index: number) => `STATE[${index}]`;
 const hex = (pc: number) => (pc >>> 0).toString(16);
@@ -114,6 +120,7 @@ export class RegionEmitter extends Emitter {
   /** Registers that differ from the register file where the emitter is. */
   #dirty: RegisterSet = 0;
   #instruction!: RegionInstruction;
+  #block!: Block;
   /** What must be added to `n` for the instructions that remain including the present one. */
   #ahead = 0;
   #mayStop = false;
@@ -311,7 +318,9 @@ export class RegionEmitter extends Emitter {
   /** Arguments by which a slow path knows where it was called from. */
   #site(): string {
     this.#written(this.#dirty, this.#facts);
-    return `${this.#instruction.pc}, ${this.#dirty}, n + ${this.#ahead}`;
+    const { pc } = this.#instruction;
+    const where = this.#options.history ? `(${S(POSITION)} = ${this.#here()}, ${pc})` : String(pc);
+    return `${where}, ${this.#dirty}, n + ${this.#ahead}`;
   }
   #code(s: Load | Store): number {
     return accessCode(s.memory, s.access === "amo") + (this.#instruction.length === 2 ? SHORT_INSTRUCTION : 0);
@@ -319,9 +328,9 @@ export class RegionEmitter extends Emitter {
 
   /** The arguments of a function that does an access: address and site. */
   #addressArguments(v: Value): string {
-    const site = this.#sites.length / 3;
+    const site = this.#sites.length / SITE_WORDS;
     this.#written(this.#dirty, this.#facts);
-    this.#sites.push(this.#instruction.pc, this.#dirty, this.#ahead);
+    this.#sites.push(this.#instruction.pc, this.#dirty, this.#ahead, this.#sitePlace());
     this.#misses = true;
     let immediate = 0;
     if (this.#memory.isOffset(v) && v.b!.operation === "const") immediate = v.b!.low, v = v.a!;
@@ -419,6 +428,7 @@ export class RegionEmitter extends Emitter {
     const invocation = hartCall(this, s).text;
     this.#written(this.#dirty, this.#facts);
     this.line(`${S(SITE_PC)} = ${this.#instruction.pc}; ${S(SITE_DIRTY)} = ${this.#dirty};`);
+    this.#storePosition();
     this.line(`${S(REMAINING)} = n + ${this.#ahead};`);
     if (s.temp === null) this.line(`${invocation};`);
     else if (s.temp.type === "i64") {
@@ -474,8 +484,51 @@ export class RegionEmitter extends Emitter {
     }
   }
 
+  // What was executed last (history.ts).
+
+  /** Number of the place before the instruction at hand. */
+  #here(): string {
+    return this.#place(this.#block, this.#block.instructions.length - this.#ahead, `n + ${this.#ahead}`);
+  }
+  /** Number of a place, where `remaining` is the count; 0 if whoever led there has noted it. */
+  #place(block: Block, executed: number, remaining: string): string {
+    if (!this.#options.history) return "0";
+    const quiet = quietWay(this.#region, block);
+    if (executed > 0) return String(positionIn(this.#region, block, executed, this.#options.position));
+    if (quiet === null) return "0";
+    const usual = String(this.#endOf(quiet)), mark = markWords(remaining);
+    return isMarked(this.#region, block) ? `(${mark.remaining} === ${remaining} ? ${mark.position} : ${usual})` : usual;
+  }
+  /** The number for a site: where marks tell the place, that of the usual one, less than 0. */
+  #sitePlace(): number {
+    const { length } = this.#block.instructions, executed = length - this.#ahead;
+    if (!this.#options.history) return 0;
+    if (executed > 0) return positionIn(this.#region, this.#block, executed, this.#options.position);
+    const quiet = quietWay(this.#region, this.#block);
+    if (quiet === null) return 0;
+    return isMarked(this.#region, this.#block) ? -this.#endOf(quiet) : this.#endOf(quiet);
+  }
+  /** Notes by a mark that a place was come to. */
+  #mark(position: number): void {
+    const mark = markWords("n");
+    if (this.#options.history) this.line(`${mark.remaining} = n; ${mark.position} = ${position};`);
+  }
+  /** Number of a block's end. */
+  #endOf(block: Block): number {
+    return positionIn(this.#region, block, block.instructions.length, this.#options.position);
+  }
+  /** Notes that a place was come to. */
+  #note(position: number | string): void {
+    if (this.#options.history) this.line(`HISTORY[n & ${WAY_MASK}] = ${position};`);
+  }
+  /** Says where the region stands, to what it calls. */
+  #storePosition(): void {
+    if (this.#options.history) this.line(`${S(POSITION)} = ${this.#here()};`);
+  }
+
   /** Leaves the region for an address: the usual way. */
-  #exit(pc: number): void {
+  #exit(block: Block, pc: number): void {
+    this.#note(this.#endOf(block));
     this.line(`${this.#writeBack(this.#dirty)} ${S(REMAINING)} = n; return ${pc};`);
   }
 
@@ -483,23 +536,25 @@ export class RegionEmitter extends Emitter {
    * Leaves the region for an address by the way that all rare exits share. V8 has seen that way before it optimises (see
    * code_cache.ts), while a way of its own would throw away the optimised function when it is taken for the first time.
    */
-  #rareExit(pc: number | string, dirty: RegisterSet, facts: Facts = this.#facts): string {
+  #rareExit(pc: number | string, dirty: RegisterSet, facts: Facts = this.#facts, position = "0"): string {
     this.#written(dirty, facts);
-    return `{ e = ${pc}; m = ${dirty}; break EXIT; }`;
+    const isNoted = position !== "0" && this.#options.history;
+    return `{ e = ${pc}; m = ${dirty};${!isNoted ? "" : ` k = ${position};`} break EXIT; }`;
   }
 
   /** Leaves if fewer instructions remain than the way to the next check is long. */
   #check(block: Block, dirty: RegisterSet): void {
-    this.line(`if (n < ${block.stretch}) ${this.#rareExit(block.pc, dirty, this.#factsIn.get(block)!)}`);
+    const exit = this.#rareExit(block.pc, dirty, this.#factsIn.get(block)!, this.#place(block, 0, "n"));
+    this.line(`if (n < ${block.stretch}) ${exit}`);
   }
 
   /** The instructions of a block, without how it ends. Returns the condition of a branch, or the target of a jump. */
   #body(block: Block): Expression | Pair | null {
     const { instructions } = block;
+    this.#block = block;
     this.#facts = new Map(this.#factsIn.get(block)!);
     this.#dirty = block.dirtyIn;
     this.#floatDirty = false;
-    if (this.#options.history) this.line(blockNote(block.pc, this.#region.high, instructions.length));
     this.line(`n = n - ${instructions.length} | 0;`);
     let result: Expression | Pair | null = null;
     instructions.forEach((i, k) => {
@@ -520,7 +575,8 @@ export class RegionEmitter extends Emitter {
       if (this.#mayStop) {
         const ahead = this.#ahead;
         this.line(`if (${S(REMAINING)} !== n + ${ahead}) {`);
-        this.line(`${this.#writeBack(this.#dirty)} ${S(REMAINING)} = ${S(REMAINING)} - 1;`);
+        this.line(`${this.#writeBack(this.#dirty)} n = ${S(REMAINING)} = ${S(REMAINING)} - 1;`);
+        this.#note(positionIn(this.#region, block, k + 1, this.#options.position));
         this.line(`hart.setPc(${(i.pc + i.length) | 0}, ${this.address("next").high.text}); return ${ELSEWHERE}; }`);
       }
     });
@@ -531,6 +587,7 @@ export class RegionEmitter extends Emitter {
   #hooks({ id, calls, counters }: HookSite): void {
     if (calls.length > 0) {
       this.line(`${this.#writeBack(this.#dirty)} ${S(REMAINING)} = n + ${this.#ahead};`);
+      this.#storePosition();
       this.#dirty = 0;
       this.line(`if ((r = hooked(${id}, ${this.#instruction.pc})) !== 0) return r;`);
     }
@@ -549,11 +606,11 @@ export class RegionEmitter extends Emitter {
     if (!this.#options.compressed) {
       // A misaligned target traps, which the interpreter does.
       const { pc, hooks } = this.#instruction, answer = hooks === undefined ? pc : `withoutHooks(${pc})`;
-      this.line(
-        `if (${low.text} & 2) { ${this.#writeBack(this.#dirty)} ${
-          S(REMAINING)
-        } = n + ${this.#ahead}; return ${answer}; }`,
-      );
+      const { length } = this.#block.instructions, here = this.#place(this.#block, length - this.#ahead, "n");
+      this.line(`if (${low.text} & 2) { ${this.#writeBack(this.#dirty)} n = ${S(REMAINING)} = n + ${this.#ahead};`);
+      if (this.#options.history) this.line(`${S(POSITION)} = ${here};`);
+      if (here !== "0") this.line(`if (${S(POSITION)} !== 0) HISTORY[n & ${WAY_MASK}] = ${S(POSITION)};`);
+      this.line(`return ${answer}; }`);
     }
     this.continueWith(rest);
     return target;
@@ -566,8 +623,8 @@ export class RegionEmitter extends Emitter {
     const go = (pc: number) => {
       const next = to(pc);
       if (next !== undefined) this.#goto(block, next);
-      else if (t.kind === "branch") this.line(this.#rareExit(pc, this.#dirty));
-      else this.#exit(pc);
+      else if (t.kind === "branch") this.line(this.#rareExit(pc, this.#dirty, this.#facts, String(this.#endOf(block))));
+      else this.#exit(block, pc);
     };
     switch (t.kind) {
       case "branch": {
@@ -584,12 +641,12 @@ export class RegionEmitter extends Emitter {
         go(t.target);
         break;
       case "exit":
-        this.#exit(t.pc);
+        this.#exit(block, t.pc);
         break;
       case "call": {
         const next = to(t.next);
         if (next === undefined) {
-          this.#exit(t.target);
+          this.#exit(block, t.target);
           break;
         }
         this.#callCell(block, next, String(t.target), `${this.#cell(t.target)}`);
@@ -598,11 +655,13 @@ export class RegionEmitter extends Emitter {
       case "return": {
         const low = this.#leaveForPair(result!), next = to(t.next);
         if (next === undefined) {
+          this.#note(this.#endOf(block));
           this.line(`${this.#writeBack(this.#dirty)} ${S(REMAINING)} = n; return ${low.text};`);
           break;
         }
         if (literalValue(low) !== t.next) {
-          this.line(`if (${low.text} !== ${t.next}) ${this.#rareExit(low.text, this.#dirty)}`);
+          const exit = this.#rareExit(low.text, this.#dirty, this.#facts, String(this.#endOf(block)));
+          this.line(`if (${low.text} !== ${t.next}) ${exit}`);
         }
         this.#goto(block, next);
         break;
@@ -612,6 +671,7 @@ export class RegionEmitter extends Emitter {
         const low = this.#leaveForPair(result!);
         const next = t.kind === "indirectCall" ? to(t.next) : undefined;
         if (next === undefined) {
+          this.#note(this.#endOf(block));
           this.line(`${this.#writeBack(this.#dirty)} ${S(REMAINING)} = n; return ${low.text};`);
           break;
         }
@@ -627,6 +687,7 @@ export class RegionEmitter extends Emitter {
     const low = this.#held(target.low), high = literalValue(target.high);
     if (high !== this.#region.high) {
       this.line(`if (${inside(target.high, 11)} !== ${this.#region.high}) {`);
+      this.#note(this.#endOf(this.#block));
       this.line(`${this.#writeBack(this.#dirty)} ${S(REMAINING)} = n;`);
       this.line(`hart.setPc(${low.text}, ${target.high.text}); return ${ELSEWHERE}; }`);
     }
@@ -637,6 +698,7 @@ export class RegionEmitter extends Emitter {
   }
 
   #callCell(block: Block, next: Block, target: string, cell: string): void {
+    this.#note(this.#endOf(block));
     this.line(`${this.#writeBack(this.#dirty)} ${S(REMAINING)} = n;`);
     this.line(`if (d <= 0) return ${target};`);
     this.line(`r = ${cell}.run(d - 1); if (r !== ${next.pc}) return r;`);
@@ -647,7 +709,7 @@ export class RegionEmitter extends Emitter {
     this.#loads(next.liveIn);
     const kept = this.#keptOverCall(block, next);
     if (kept.size > 0) this.line(`if ((${this.#guard(kept)}) !== 0) ${this.#rareExit(next.pc, 0)}`);
-    this.#goto(block, next);
+    this.#goOn(block, next);
   }
 
   /** Condition that is 0 where registers are as facts say. */
@@ -676,6 +738,13 @@ export class RegionEmitter extends Emitter {
   // Structure: every block is emitted once, inside its dominator; see "Beyond Relooper" (Ramsey, 2022).
 
   #goto(from: Block, to: Block): void {
+    const way = wayTo(this.#region, from, to);
+    if (way === "noted") this.#note(this.#endOf(from));
+    else if (way === "marked") this.#mark(this.#endOf(from));
+    this.#goOn(from, to);
+  }
+  /** Goes on at a block; what led there is noted. */
+  #goOn(from: Block, to: Block): void {
     if (!this.#region.reducible) this.line(`b = ${to.order}; continue S;`);
     else if (to.order <= from.order) this.line(`continue L${to.label};`);
     else if (to.isMerge) this.line(`break B${to.label};`);
@@ -764,6 +833,7 @@ export class RegionEmitter extends Emitter {
     this.#loads(entry.liveIn);
     this.#loadFloats();
     const loads = this.lines.length;
+    if (marksEntry(this.#region)) this.#mark(0);
     if (this.#region.reducible) this.#tree(entry);
     else this.#switch();
     const body = this.lines;
@@ -772,7 +842,17 @@ export class RegionEmitter extends Emitter {
       this.xlen === 32 ? [`x${n} = 0`] : [`x${n} = 0`, `x${n}h = 0`]
     );
     const temps = Array.from({ length: this.maxTemps }, (_, k) => `t${k} = 0`);
-    const declared = [`n = ${S(REMAINING)}`, "r = 0", "e = 0", "m = 0", "thrown = null", "q = c0", ...locals, ...temps];
+    const declared = [
+      `n = ${S(REMAINING)}`,
+      "r = 0",
+      "e = 0",
+      "m = 0",
+      ...(this.#options.history ? ["k = 0"] : []),
+      "thrown = null",
+      "q = c0",
+      ...locals,
+      ...temps,
+    ];
     if (this.#floats) {
       const variables = [...FLOAT_VARIABLES, ...[...this.#mirrored].map((n) => `f${n}`)];
       declared.push(`z = ${FLOAT_STATE}`, ...variables.map((name) => `${name} = 0`));
@@ -803,9 +883,13 @@ export class RegionEmitter extends Emitter {
     if (!this.#slowPaths && !this.#misses) return [];
     const slow = `thrown = error; m = ${S(SITE_DIRTY)}; n = ${S(REMAINING)};`;
     if (!this.#misses) return [`} catch (error) { ${slow} }`];
+    const mark = markWords("n");
     return [
       `} catch (error) {`,
-      `if (error === MISSED) { r = 3 * ${S(SITE)}; e = SITES[r]; m = SITES[r + 1]; n = n + SITES[r + 2] | 0; }`,
+      `if (error === MISSED) {`,
+      `r = ${SITE_WORDS} * ${S(SITE)}; e = SITES[r]; m = SITES[r + 1]; n = n + SITES[r + 2] | 0; ${
+        this.#options.history ? `k = SITES[r + 3]; if (k < 0) k = ${mark.remaining} === n ? ${mark.position} : -k;` : ""
+      } }`,
       `else { ${slow} }`,
       `}`,
     ];
@@ -841,6 +925,7 @@ export class RegionEmitter extends Emitter {
       ),
       `${S(REMAINING)} = n;`,
       ...(this.#slowPaths || this.#misses ? [`if (thrown !== null) return caught(thrown);`] : []),
+      ...(this.#options.history ? [`if (k !== 0) HISTORY[n & ${WAY_MASK}] = k;`] : []),
       `return e;`,
     ];
   }

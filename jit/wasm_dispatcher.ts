@@ -7,6 +7,7 @@ import { COMPILED, FIELD, RECORD_BYTES } from "./decode_cache.ts";
 import { PAGE_ENTRIES, PAGE_ENTRY } from "./page_table.ts";
 import { ELSEWHERE } from "./region_emitter.ts";
 import { WasmFunction } from "./wasm_assembler.ts";
+import { noteCompiled, noteInterpreted, notePage } from "./wasm_history.ts";
 import { LOOK_UP_ENTRIES } from "./wasm_emitter.ts";
 
 /** Why the dispatcher gave a negative number: `Count.state[REASON]`. */
@@ -38,6 +39,8 @@ export interface DispatcherOptions {
   readonly high: number;
   /** What the words of `Hart.access` have to be for that, by index. */
   readonly access: ReadonlyMap<number, number>;
+  /** Number of the cache that the records are in, for the history. */
+  readonly cache: number;
   readonly layout: {
     /** `Count.state`. */
     readonly state: number;
@@ -52,6 +55,8 @@ export interface DispatcherOptions {
     readonly lookUp: number;
     /** Counters: see `FIGURE`. */
     readonly figures: number;
+    /** The words of the hart's history (history.ts); undefined where it is not kept. */
+    readonly history: number | undefined;
     readonly pages: number;
   };
 }
@@ -61,7 +66,7 @@ export interface DispatcherOptions {
  * numbers for the reasons of `DISPATCH`.
  */
 export function dispatcher(options: DispatcherOptions): Uint8Array<ArrayBuffer> {
-  const { threshold, callDepth, regionInstructions, high, layout } = options, f = new WasmFunction(false);
+  const { threshold, callDepth, regionInstructions, high, cache, layout } = options, f = new WasmFunction(false);
   const local = (name: string) => f.local("i32", name);
   const pc = local("pc"), record = local("record"), entry = local("entry"), before = local("before");
   const next = local("next"),
@@ -100,6 +105,9 @@ export function dispatcher(options: DispatcherOptions): Uint8Array<ArrayBuffer> 
   load(state(PAGE_OFFSET)), f.get(record), f.i32(1), f.op("i32.shl"), f.op("i32.add"), f.set(pc);
   instructions(), f.set(begun);
   f.i32(0), f.set(calls), f.i32(0), f.set(stuck);
+  if (layout.history !== undefined) {
+    load(state(REMAINING)), f.set(before), noteCompiled(f, layout.history, entry, before);
+  }
 
   // From region to region.
   const out = f.block("out"), regions = f.loop("regions");
@@ -141,6 +149,15 @@ export function dispatcher(options: DispatcherOptions): Uint8Array<ArrayBuffer> 
     f.get(pc), f.i32(-4096), f.op("i32.and"), word(2), f.i32(1), f.op("i32.shl"), f.op("i32.sub");
   });
   word(2), f.get(pc), f.i32(4095), f.op("i32.and"), f.i32(1), f.op("i32.shr_u"), f.op("i32.add"), f.set(record);
+  if (layout.history !== undefined) {
+    load(state(REMAINING)), f.set(before), noteInterpreted(f, layout.history, entry, before, () => f.get(record));
+    notePage(f, layout.history, entry, {
+      before: () => (f.get(before), f.i32(1), f.op("i32.add")),
+      offset: () => load(state(PAGE_OFFSET)),
+      high: () => f.i32(high),
+      cache,
+    });
+  }
   f.get(stuck), giveRecord();
   field(FIELD.operation), f.i32(COMPILED), f.op("i32.ne"), f.if();
   f.get(record), f.i32(Math.log2(RECORD_BYTES)), f.op("i32.shl"), field(FIELD.heat), f.tee(heat);

@@ -18,9 +18,10 @@ import { type Label, type MemoryInstruction, WasmFunction, type WasmType } from 
 import { floatRegisterUse } from "./passes/float_registers.ts";
 import { type SharedAccess, type SharedCheck, sharedChecks } from "./passes/shared_checks.ts";
 import { signExtensions } from "./passes/sign_extensions.ts";
+import { isMarked, marksEntry, positionIn, quietWay, wayTo } from "./positions.ts";
+import { noteMark, noteWay, pushMarked } from "./wasm_history.ts";
 import { callUnit, type FloatHost, leaveIfTrapped, WasmFloats } from "./wasm_float.ts";
 import { type FloatLayout, WasmFloatRegisters } from "./wasm_float_registers.ts";
-import { note } from "./wasm_history.ts";
 import { type SlowAccess, slowAccessCode } from "./wasm_slow_access.ts";
 import { WasmValues } from "./wasm_values.ts";
 
@@ -40,9 +41,9 @@ export interface WasmLayout extends FloatLayout {
   readonly ram: number;
   /** A byte for each cell, by number: whether its region may be called. */
   readonly ready: number;
-  /** `Count.state[COUNT_END]`. */
-  readonly end: number;
-  /** The ring of executed blocks (history.ts); undefined where it is not kept. */
+  /** `Count.state[POSITION]`. */
+  readonly position: number;
+  /** The words of the hart's history (history.ts); undefined where it is not kept. */
   readonly history: number | undefined;
   /** Addresses and numbers of the cells that jumps to registers found last: pairs of words. */
   readonly lookUp: number;
@@ -68,6 +69,8 @@ export interface WasmEmitterOptions {
   readonly cell: (pc: number) => number;
   /** Whether accesses of a block from an instruction on share no check. */
   readonly isApart: (pc: number) => boolean;
+  /** Number of the region's first place (positions.ts). */
+  readonly position: number;
   /** Text of an instruction for comments; where absent, no text is kept. */
   readonly comment?: (i: RegionInstruction) => string;
 }
@@ -125,6 +128,7 @@ export class WasmEmitter {
   readonly #r: number;
   readonly #b: number;
   readonly #q: number;
+  readonly #k: number;
   #exit!: Label;
   readonly #labels = new Map<string, Label>();
   /** Local variables of the low halves of registers. */
@@ -146,10 +150,13 @@ export class WasmEmitter {
   /** Accesses that share a check, by block, those of the block at hand, and the offsets in RAM of what the checks cover. */
   readonly #sharedIn: ReadonlyMap<Block, ReadonlyMap<Statement, SharedAccess>>;
   #shared!: ReadonlyMap<Statement, SharedAccess>;
+  #block!: Block;
   readonly #checked: number[] = [];
   /** What must be added to `n` for the instructions that remain including the present one. */
   #ahead = 0;
   #mayStop = false;
+  /** Whether the emitter is past the entry. */
+  #isBegun = false;
 
   constructor(region: Region, options: WasmEmitterOptions) {
     this.#region = region;
@@ -158,7 +165,7 @@ export class WasmEmitter {
     this.#wordBytes = options.xlen / 8;
     const f = this.#f = new WasmFunction(options.comment !== undefined);
     this.#n = f.local("i32", "n"), this.#e = f.local("i32", "e"), this.#r = f.local("i32", "r");
-    this.#b = f.local("i32", "b"), this.#q = f.local("i64", "q");
+    this.#b = f.local("i32", "b"), this.#q = f.local("i64", "q"), this.#k = f.local("i32", "k");
     for (let n = 1; n < 32; n++) if ((region.registers & 1 << n) !== 0) this.#x[n] = f.local(this.#word, `x${n}`);
     const { memory, isApart } = options, storesDiffer = memory === "translated";
     const mostBytes = (base: number) => MOST_BYTES[storesDiffer && base === SP ? "translatedStack" : memory];
@@ -198,6 +205,8 @@ export class WasmEmitter {
     this.#load("i32.load", this.#options.layout.remaining), f.set(this.#n);
     this.#exit = f.block("EXIT");
     this.#check(entry, false);
+    this.#isBegun = true;
+    if (marksEntry(this.#region)) this.#noteMark(0);
     this.#loads(entry);
     if (this.#region.reducible) {
       this.#settle(entry);
@@ -299,6 +308,54 @@ export class WasmEmitter {
     return this.#low[n] ??= this.#f.local("i32", `w${n}`);
   }
 
+  // What was executed last (history.ts).
+
+  /** Pushes the number of a place, where `remaining` has the count; 0 if whoever led there has noted it. */
+  #pushPlace(block: Block, executed: number, remaining: number): void {
+    const quiet = quietWay(this.#region, block), { history } = this.#options.layout;
+    if (history === undefined) this.#f.i32(0);
+    else if (executed > 0) this.#f.i32(positionIn(this.#region, block, executed, this.#options.position));
+    else if (quiet === null) this.#f.i32(0);
+    else if (!isMarked(this.#region, block)) this.#f.i32(this.#endOf(quiet));
+    else pushMarked(this.#f, history, remaining, this.#endOf(quiet));
+  }
+  /** Number of a block's end. */
+  #endOf(block: Block): number {
+    return positionIn(this.#region, block, block.instructions.length, this.#options.position);
+  }
+  #noteWay(position: () => void): void {
+    const { history } = this.#options.layout;
+    if (history !== undefined) noteWay(this.#f, history, this.#n, position);
+  }
+  #noteMark(position: number): void {
+    const { history } = this.#options.layout;
+    if (history !== undefined) noteMark(this.#f, history, this.#n, position);
+  }
+  /** Notes that a block ends here, with its number in a variable or as a constant. */
+  #note(block: Block): void {
+    this.#noteWay(() => this.#f.i32(this.#endOf(block)));
+  }
+  /** Says where the region is left, to the shared exit, which adds `ahead` to the count. */
+  #setPlace(block: Block, executed: number, ahead: number): void {
+    const f = this.#f;
+    if (this.#options.layout.history === undefined) return;
+    if (executed === 0 && isMarked(this.#region, block)) {
+      f.get(this.#n), f.i32(ahead), f.op("i32.add"), f.set(this.#k);
+    }
+    this.#pushPlace(block, executed, this.#k), f.set(this.#k);
+  }
+  /** Says where the region stands, and what remains, to what it calls. */
+  #storeHere(): void {
+    const f = this.#f, { position, remaining, history } = this.#options.layout;
+    f.i32(0), f.get(this.#n), f.i32(this.#ahead), f.op("i32.add"), f.tee(this.#k), f.memory("i32.store", remaining);
+    if (history === undefined) return;
+    f.i32(0), this.#pushPlace(this.#block, this.#executed, this.#k), f.memory("i32.store", position);
+  }
+  /** How many instructions of the block at hand come before the one at hand. */
+  get #executed(): number {
+    return this.#block.instructions.length - this.#ahead;
+  }
+
   /**
    * Sets `q` for the way that all rare exits share: where the guest goes on, registers to write back, what to add to the count. All
    * of it is one constant, so that there are many such exits for few variables.
@@ -339,11 +396,17 @@ export class WasmEmitter {
     }
     this.#floatRegisters?.sharedExit();
     this.#storeCount();
+    if (this.#options.layout.history !== undefined) {
+      f.get(this.#k), f.if("unlikely");
+      this.#noteWay(() => f.get(this.#k));
+      f.end();
+    }
     f.get(this.#e);
   }
 
   /** Leaves the instruction at hand to the interpreter. */
   #leaveHere(): void {
+    this.#setPlace(this.#block, this.#executed, this.#ahead);
     this.#rareExit(this.#instruction.pc, this.#dirty, this.#floatDirty, this.#ahead);
   }
 
@@ -351,8 +414,7 @@ export class WasmEmitter {
   #leaveWithoutHooks(): void {
     const f = this.#f;
     this.#writeAllBack();
-    f.i32(0), f.get(this.#n), f.i32(this.#ahead), f.op("i32.add");
-    f.memory("i32.store", this.#options.layout.remaining);
+    this.#storeHere();
     f.i32(this.#instruction.pc), f.call("withoutHooks", 1, 1), f.op("return");
   }
 
@@ -360,14 +422,17 @@ export class WasmEmitter {
   #check(block: Block, isLoop: boolean): void {
     const f = this.#f;
     f.get(this.#n), f.i32(block.stretch), f.op("i32.lt_s"), f.if("unlikely");
+    // Too little remains at the entry before anything is marked.
+    if (this.#isBegun) this.#setPlace(block, 0, 0);
     if (isLoop) this.#rareExit(block.pc, block.dirtyIn, this.#floatRegisters?.dirtyAt(block) ?? 0, 0);
     else this.#rareExit(block.pc, 0, 0, 0);
     f.end();
   }
 
   /** Goes on at the cell of an address, if it is compiled, in place of returning. */
-  #exitTo(pc: number): void {
+  #exitTo(block: Block, pc: number): void {
     const f = this.#f, cell = this.#options.cell(pc);
+    this.#note(block);
     this.#writeAllBack();
     this.#storeCount();
     this.#load("i32.load8_u", this.#options.layout.ready + cell), f.if("likely");
@@ -395,6 +460,7 @@ export class WasmEmitter {
   /** The slow way of an access, or of several that share a check, with the address in `full` as `testPlace` leaves it. Sets `at`. */
   #slowAccess(full: number, at: number, access: SlowAccess, isShared = false): void {
     const f = this.#f, { pc } = this.#instruction;
+    this.#setPlace(this.#block, this.#executed, this.#ahead);
     this.#setExit(pc, this.#dirty, this.#floatDirty, this.#ahead);
     f.get(full), f.i32(slowAccessCode(access));
     if (isShared) f.i32(pc), f.call("slowRange", [this.#word, "i32", "i32"], 1);
@@ -509,8 +575,7 @@ export class WasmEmitter {
     if (s.name === "floatEnabled" || (s.name === "fence" && this.#options.isAlone)) return;
     if (s.name === "float") return this.#callFloatUnit(s);
     this.#mayStop = true;
-    f.i32(0), f.get(this.#n), f.i32(this.#ahead), f.op("i32.add");
-    f.memory("i32.store", this.#options.layout.remaining);
+    this.#storeHere();
     let count = 0;
     s.args.forEach((value, position) => {
       this.#values.pushHalves(value);
@@ -568,20 +633,13 @@ export class WasmEmitter {
     }
   }
 
-  /** Notes that a block is executed. */
-  #note({ pc, instructions: { length } }: Block, ring: number): void {
-    const f = this.#f, { end } = this.#options.layout;
-    const count = () => (this.#load("i32.load", end), f.get(this.#n), f.op("i32.sub"));
-    note(f, ring, this.#e, { pc: () => f.i64(pc, this.#region.high), count, length });
-  }
-
   /** The instructions of a block, without how it ends. Pushes a branch's condition; leaves the target of a jump in `r`. */
   #body(block: Block): void {
     const f = this.#f, { instructions } = block;
+    this.#block = block;
     this.#dirty = block.dirtyIn;
     this.#floatRegisters?.begin(block);
     this.#shared = this.#sharedIn.get(block)!;
-    if (this.#options.layout.history !== undefined) this.#note(block, this.#options.layout.history);
     f.get(this.#n), f.i32(instructions.length), f.op("i32.sub"), f.set(this.#n);
     instructions.forEach((i, k) => {
       this.#instruction = i;
@@ -613,8 +671,7 @@ export class WasmEmitter {
       this.#writeBack(this.#dirty);
       this.#dirty = 0;
       this.#floatRegisters?.allWritten();
-      f.i32(0), f.get(this.#n), f.i32(this.#ahead), f.op("i32.add");
-      f.memory("i32.store", this.#options.layout.remaining);
+      this.#storeHere();
       f.i32(id), f.i32(this.#instruction.pc), f.call("hooked", 2, 1), f.tee(this.#r), f.if();
       f.get(this.#r), f.op("return");
       f.end();
@@ -631,6 +688,7 @@ export class WasmEmitter {
     this.#load("i32.load", remaining), f.tee(this.#r);
     f.get(this.#n), f.i32(this.#ahead), f.op("i32.add"), f.op("i32.ne"), f.if("unlikely");
     f.get(this.#r), f.i32(1), f.op("i32.sub"), f.set(this.#n);
+    this.#setPlace(this.#block, this.#executed + 1, 0);
     f.i32(i.pc + i.length | 0), f.i32(this.#region.high), f.call("goOnAt", 2, 0);
     this.#rareExit(ELSEWHERE, this.#dirty, this.#floatDirty, 0);
     f.end();
@@ -654,6 +712,7 @@ export class WasmEmitter {
     if (!wide) return;
     f.get(target), f.i64(32, 0), f.op("i64.shr_u"), f.op("i32.wrap_i64");
     f.i32(this.#region.high), f.op("i32.ne"), f.if("unlikely");
+    this.#setPlace(this.#block, this.#block.instructions.length, 0);
     this.#values.pushHalvesOf(target), f.call("goOnAt", 2, 0);
     this.#rareExit(ELSEWHERE, this.#dirty, this.#floatDirty, 0);
     f.end();
@@ -666,7 +725,7 @@ export class WasmEmitter {
     const go = (pc: number) => {
       const next = to(pc);
       if (next !== undefined) this.#goto(block, next);
-      else this.#exitTo(pc);
+      else this.#exitTo(block, pc);
     };
     switch (t.kind) {
       case "branch": {
@@ -686,17 +745,18 @@ export class WasmEmitter {
         go(t.target);
         break;
       case "exit":
-        this.#exitTo(t.pc);
+        this.#exitTo(block, t.pc);
         break;
       case "call": {
         const next = to(t.next);
-        if (next === undefined) this.#exitTo(t.target);
+        if (next === undefined) this.#exitTo(block, t.target);
         else this.#callCell(block, next, () => f.i32(t.target), this.#options.cell(t.target));
         break;
       }
       case "return": {
         const next = to(t.next);
         if (next !== undefined) f.get(this.#r), f.i32(t.next), f.op("i32.ne"), f.if();
+        this.#note(block);
         this.#writeAllBack();
         this.#storeCount();
         f.get(this.#r), f.op("return");
@@ -712,6 +772,7 @@ export class WasmEmitter {
           this.#callCell(block, next, () => f.get(this.#r), null);
           break;
         }
+        this.#note(block);
         this.#writeAllBack();
         this.#storeCount();
         // A return is one here, too. Any other jump goes on from here, so that what is called from there returns here.
@@ -739,6 +800,7 @@ export class WasmEmitter {
   /** Calls the region of a cell by number, or of the one whose address is in `r`, and goes on if it returns as expected. */
   #callCell(block: Block, next: Block, target: () => void, cell: number | null): void {
     const f = this.#f;
+    this.#note(block);
     this.#writeAllBack();
     this.#storeCount();
     f.get(0), f.i32(0), f.op("i32.le_s"), f.if("unlikely");
@@ -767,12 +829,19 @@ export class WasmEmitter {
     this.#dirty = this.#narrow = this.#lowOnly = 0;
     this.#check(next, false);
     this.#loads(next);
-    this.#goto(block, next);
+    this.#goOn(block, next);
   }
 
   // Structure: every block is emitted once, inside its dominator; see "Beyond Relooper" (Ramsey, 2022).
 
   #goto(from: Block, to: Block): void {
+    const way = wayTo(this.#region, from, to);
+    if (way === "noted") this.#note(from);
+    else if (way === "marked") this.#noteMark(this.#endOf(from));
+    this.#goOn(from, to);
+  }
+  /** Goes on at a block; what led there is noted. */
+  #goOn(from: Block, to: Block): void {
     const f = this.#f;
     if (!this.#region.reducible || to.order <= from.order || to.isMerge || to.isLoop) this.#settle(to);
     if (!this.#region.reducible) {

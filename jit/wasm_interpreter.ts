@@ -2,7 +2,7 @@
 // Operands of an instruction are taken from its record; everything else is emitted as in a compiled region.
 
 import { FIELD_IMM, FIELD_RD, FIELD_RS1, FIELD_RS2, type JumpTo, type Statement, type Value } from "../isa/ir.ts";
-import { COUNT_END, PAGE_OFFSET, PC_HIGH, REMAINING } from "../hart/counter.ts";
+import { PAGE_OFFSET, PC_HIGH, REMAINING } from "../hart/counter.ts";
 import { PAUSE } from "../isa/rv_i.ts";
 import { FETCH_KEY, type Hart } from "../hart/hart.ts";
 import { sizeOf } from "./emitter.ts";
@@ -16,7 +16,8 @@ import {
 } from "./interpreter.ts";
 import { PAGE_ENTRIES, PAGE_ENTRY } from "./page_table.ts";
 import { LOADS, STORES, testAccess } from "./wasm_access.ts";
-import { note } from "./wasm_history.ts";
+import { type History, HISTORY_LAYOUT } from "./history.ts";
+import { noteJump, notePage } from "./wasm_history.ts";
 import { type Label, type MemoryInstruction, WasmFunction, type WasmType } from "./wasm_assembler.ts";
 import { WasmValues } from "./wasm_values.ts";
 
@@ -40,9 +41,7 @@ export interface InterpreterLayout {
   readonly ram: number;
   /** `DecodeCache.words`. */
   readonly records: number;
-  /** `Count.state[COUNT_END]`. */
-  readonly end: number;
-  /** The ring of executed instructions (history.ts); undefined where it is not kept. */
+  /** The words of the hart's history (history.ts); undefined where it is not kept. */
   readonly history: number | undefined;
   /** Size of the memory, in its pages. */
   readonly pages: number;
@@ -74,6 +73,8 @@ class LoopEmitter {
   readonly #target: number;
   /** Length in bytes of the instruction that goes there if it writes a link, else 0. */
   readonly #link: number;
+  /** Where the last entry of the history is. */
+  readonly #noted: number;
   #length: 1 | 2 = 2;
   #next!: Label;
   #turn!: Label;
@@ -88,6 +89,7 @@ class LoopEmitter {
     this.#n = f.local("i32", "n");
     this.#records = f.local("i32", "records");
     this.#entries = f.local("i32", "entries");
+    this.#noted = f.local("i32", "noted");
     this.#page = f.local(word, "page");
     this.#origin = f.local(word, "origin");
     this.#target = f.local(word, "target");
@@ -141,7 +143,6 @@ class LoopEmitter {
     this.#hot = f.block("hot"), this.#slow = f.block("slow");
     const again = f.loop("again");
     this.#turn = f.block("turn"), this.#next = f.loop("next");
-    this.#note();
     const forms = OPERATION_FORMS.slice(0, INLINE_OPERATIONS);
     const exists = ({ instruction: { xlen } }: OperationForm) => xlen === undefined || xlen === this.#options.xlen;
     const here = forms.filter(exists), labels = here.map(({ instruction }) => f.block(instruction.name)).reverse();
@@ -170,18 +171,15 @@ class LoopEmitter {
     return f.module(pages);
   }
 
-  /** Notes the instruction at hand, where history is kept. */
+  /** Notes that it goes on at the record at hand, before the jump that led there is counted. */
   #note(): void {
-    const f = this.#f, { end, history } = this.#layout;
-    if (history === undefined) return;
-    const pc = () => (this.#address("pc"), this.#word === "i32" && f.op("i64.extend_i32_u"));
-    const count = () => (f.i32(0), f.memory("i32.load", end), f.get(this.#n), f.op("i32.sub"));
-    note(f, history, this.#values.temp("i32"), { pc, count, length: 1 });
+    const { history } = this.#layout;
+    if (history !== undefined) noteJump(this.#f, history, this.#noted, this.#p, this.#n);
   }
 
   /** Sets the local variables that stay the same, and those that the loop begins with. */
   #begin(): void {
-    const f = this.#f, { remaining, pageOffset, pcHigh, access } = this.#layout, wide = this.#word === "i64";
+    const f = this.#f, { remaining, pageOffset, pcHigh, access, history } = this.#layout, wide = this.#word === "i64";
     const load = (at: number) => (f.i32(0), f.memory("i32.load", at));
     const bytes = () => (f.get(this.#records), f.i32(SCALE), f.op("i32.shr_u"));
     f.get(0), f.i32(RECORD_SHIFT), f.op("i32.shl"), f.set(this.#p);
@@ -195,12 +193,15 @@ class LoopEmitter {
     f.tee(this.#page), bytes(), wide && f.op("i64.extend_i32_u"), f.op(`${this.#word}.sub`), f.set(this.#origin);
     if (this.#options.memory === "translated") load(access), f.i32(2), f.op("i32.shl"), f.set(this.#entries);
     load(remaining), f.set(this.#n);
+    if (history !== undefined) load(history + HISTORY_LAYOUT.at), f.set(this.#noted);
   }
 
   /** Stores the count, and pushes the number of the record at hand. */
   #end(): void {
     const f = this.#f;
     f.i32(0), f.get(this.#n), f.memory("i32.store", this.#layout.remaining);
+    const { history } = this.#layout;
+    if (history !== undefined) f.i32(0), f.get(this.#noted), f.memory("i32.store", history + HISTORY_LAYOUT.at);
     f.get(this.#p), f.i32(RECORD_SHIFT), f.op("i32.shr_u");
   }
 
@@ -278,6 +279,7 @@ class LoopEmitter {
     const f = this.#f, { threshold } = this.#options;
     f.get(this.#p), f.get(this.#p), f.memory("i32.load", this.#layout.records + FIELD.immediate);
     f.i32(RECORD_SHIFT), f.op("i32.shl"), f.op("i32.add"), f.set(this.#p);
+    this.#note();
     if (threshold !== 0) {
       const heat = this.#values.temp("i32"), at = this.#layout.records + FIELD.heat;
       f.get(this.#p), f.get(this.#p), f.memory("i32.load16_u", at), f.i32(1), f.op("i32.add"), f.tee(heat);
@@ -313,13 +315,14 @@ class LoopEmitter {
     if (!this.#options.extensions.has("Zca")) low(), f.i32(2), f.op("i32.and"), f.brIf(this.#slow);
     for (const s of before) if (s.kind === "setX") this.#statement(s);
     f.get(this.#records), low(), f.i32(SCALE), f.op("i32.shl"), f.op("i32.add"), f.set(this.#p);
+    this.#note();
     this.#count();
   }
 
   /** What jumps to other pages have in common: finds the page by the table, and goes on there. */
   #turnPage(again: Label): void {
     const f = this.#f,
-      { pageTable, access, records, x, pageOffset, pcHigh } = this.#layout,
+      { pageTable, access, records, x, pageOffset, pcHigh, history } = this.#layout,
       wide = this.#word === "i64";
     const low = f.local("i32", "low"), high = f.local("i32", "high"), entry = f.local("i32", "entry");
     const word = (at: number) => (f.get(entry), f.memory("i32.load", pageTable + 4 * at));
@@ -341,6 +344,15 @@ class LoopEmitter {
     if (wide) f.i32(0), f.get(high), f.memory("i32.store", pcHigh);
     word(2), f.i32(RECORD_SHIFT), f.op("i32.shl"), f.tee(this.#records);
     f.get(low), f.i32(4095), f.op("i32.and"), f.i32(SCALE), f.op("i32.shl"), f.op("i32.add"), f.set(this.#p);
+    this.#note();
+    if (history !== undefined) {
+      notePage(f, history, entry, {
+        before: () => f.get(this.#n),
+        offset: () => (f.i32(0), f.memory("i32.load", pageOffset)),
+        high: () => wide ? f.get(high) : f.i32(0),
+        cache: this.#options.memory === "bare" ? 0 : 1,
+      });
+    }
     f.get(this.#target), wide ? f.i64(-4096, -1) : f.i32(-4096), f.op(`${this.#word}.and`), f.tee(this.#page);
     f.get(this.#records), f.i32(SCALE), f.op("i32.shr_u"), wide && f.op("i64.extend_i32_u");
     f.op(`${this.#word}.sub`), f.set(this.#origin);
@@ -354,7 +366,7 @@ export function interpreterLayout(
   hart: Hart,
   cache: DecodeCache,
   pageTable: Int32Array,
-  history: Int32Array | null,
+  history: History,
 ): InterpreterLayout {
   const { ram } = hart.memory, { loads, stores } = hart.translation.buffers;
   const at = (array: ArrayBufferView) => ram.offsetOf(array) ?? NaN, state = at(hart.count.state);
@@ -370,8 +382,7 @@ export function interpreterLayout(
     lines: at(ram.lines),
     ram: at(ram.u8),
     records: at(cache.words),
-    end: state + 4 * COUNT_END,
-    history: history === null ? undefined : at(history),
+    history: history.isKept ? at(history.words) : undefined,
     pages: ram.pages,
   };
 }

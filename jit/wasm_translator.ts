@@ -2,6 +2,7 @@
 
 import type { Ram } from "../hart/memory.ts";
 import type { Cell } from "./code_cache.ts";
+import type { Positions } from "./positions.ts";
 import type { Region, RegionInstruction } from "./region.ts";
 import type { Translated, Translator } from "./translator.ts";
 import { dispatcher, type DispatcherOptions } from "./wasm_dispatcher.ts";
@@ -33,12 +34,14 @@ export function makeWasmTables(ram: Ram): WasmTables {
 
 /** What it needs of the executor. */
 export interface WasmParts {
-  readonly options: Omit<WasmEmitterOptions, "cell" | "comment" | "isApart">;
+  readonly options: Omit<WasmEmitterOptions, "cell" | "position" | "comment" | "isApart">;
   readonly dispatcher: Omit<DispatcherOptions, "layout"> & {
     readonly layout: Omit<DispatcherOptions["layout"], "ready" | "lookUp" | "pages">;
   };
   /** The interpreter's loop. */
   readonly interpret: (record: number) => number;
+  /** Numbers of places in regions. */
+  readonly positions: Positions;
   readonly memory: WebAssembly.Memory;
   readonly tables: WasmTables;
   /** A function that modules import, by name. */
@@ -106,8 +109,8 @@ export class WasmTranslator implements Translator {
 
   translate(region: Region): Translated | null {
     if (hasCounters(region) && this.#parts.options.counts() === undefined) return null;
-    const { options, cell, isApart } = this.#parts;
-    const all = { ...options, isApart, cell: (pc: number) => this.#number(cell(pc)) };
+    const { options, cell, positions, isApart } = this.#parts, position = positions.add(region);
+    const all = { ...options, isApart, cell: (pc: number) => this.#number(cell(pc)), position };
     const { module, imports } = new WasmEmitter(region, all).build(), env = this.#environment;
     const { pages } = options.layout;
     for (const name of imports) {
@@ -129,7 +132,7 @@ export class WasmTranslator implements Translator {
       translator: this,
       wrong: () => 0,
       text: (comment = (i: RegionInstruction) => (i.pc >>> 0).toString(16)) =>
-        new WasmEmitter(region, { ...all, comment }).build().text,
+        new WasmEmitter(region, { ...all, position: 1, comment }).build().text,
     };
     return code;
   }

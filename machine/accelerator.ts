@@ -12,8 +12,8 @@ export interface Accelerator {
   readonly compiler: CompilerOptions | null;
   /** Print figures about what was compiled when the run ends. */
   readonly stats: boolean;
-  /** Note which instructions are executed, so that reports show the last ones; the code is slower then. */
-  readonly history: boolean;
+  /** Note which instructions are executed, so that reports show the last ones; undefined: as the machine looks for failures or not. */
+  readonly history: boolean | undefined;
 }
 
 /** Accelerators with a line for `-accel help`. */
@@ -60,7 +60,7 @@ export function parseAccel(text: string): Accelerator {
   const compiler = Object.fromEntries(
     Object.values(COMPILER_SETTINGS).map(({ option, usual }) => [option, usual]),
   ) as Record<CompilerSetting["option"], number>;
-  let stats = false, history = false, target: CompilerOptions["target"] = "automatic";
+  let stats = false, history: boolean | undefined, target: CompilerOptions["target"] = "automatic";
   for (const property of properties) {
     const [key = "", value = "on"] = property.split("=");
     if (!known.includes(key)) {

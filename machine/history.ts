@@ -1,7 +1,7 @@
 // The instructions that were executed last, as text.
 
 import { unsigned64 } from "../isa/pair.ts";
-import type { ExecutedLine } from "../jit/history.ts";
+import type { ExecutedAddress } from "../jit/history.ts";
 import type { Word } from "./hart_view.ts";
 import type { InstructionText } from "./machine.ts";
 
@@ -26,9 +26,6 @@ export interface ExecutedInstruction<X extends 32 | 64 = 32 | 64> {
   readonly text: string;
 }
 
-/** Most instructions that are given. */
-const MOST = 20;
-
 /** What it needs of the machine. */
 export interface HistoryParts {
   /** Memory at a virtual address; undefined where there is none. */
@@ -37,24 +34,15 @@ export interface HistoryParts {
   readonly format: (pc: bigint) => string;
 }
 
-/** The last instructions of what was noted, the latest last. */
+/** The instructions at addresses, in their order. */
 export function executedInstructions<X extends 32 | 64>(
-  lines: readonly ExecutedLine[],
+  addresses: readonly ExecutedAddress[],
   xlen: X,
   { read, disassemble, format }: HistoryParts,
 ): ExecutedInstruction<X>[] {
-  const all: ExecutedInstruction<X>[] = [];
-  const addresses = lines.map(({ low, high }) => BigInt.asUintN(xlen, unsigned64(low, high)));
-  lines.forEach(({ length }, k) => {
-    let pc = addresses[k]!;
-    for (let n = 0; n < length; n++) {
-      // What was left in the middle went on there.
-      if (n > 0 && pc === addresses[k + 1]) break;
-      const bytes = read(pc, 4) ?? read(pc, 2), instruction = bytes && disassemble(bytes, pc);
-      all.push({ pc: (xlen === 32 ? Number(pc) : pc) as Word<X>, place: format(pc), text: instruction?.text ?? "" });
-      if (instruction === undefined) break;
-      pc += BigInt(instruction.length);
-    }
+  return addresses.map(({ low, high }) => {
+    const pc = BigInt.asUintN(xlen, unsigned64(low, high)), bytes = read(pc, 4) ?? read(pc, 2);
+    const text = bytes === undefined ? "" : disassemble(bytes, pc).text;
+    return { pc: (xlen === 32 ? Number(pc) : pc) as Word<X>, place: format(pc), text };
   });
-  return all.slice(-MOST);
 }

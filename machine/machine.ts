@@ -385,7 +385,8 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     this.harts = this.#harts.map((hart) => new HartView<X>(hart));
     this.memory = new MemoryView(this.#bus);
     this.#compiler = accel.compiler;
-    this.#executors = this.#harts.map((hart) => new Executor(hart, accel.compiler, null, accel.history));
+    const keepsHistory = accel.history ?? (options.failures !== undefined && options.failures !== false);
+    this.#executors = this.#harts.map((hart) => new Executor(hart, accel.compiler, null, keepsHistory));
     for (const { code } of this.#executors) {
       if (code === null) continue;
       code.onCompile = (made) => this.onCompile?.(this.#show(made));
@@ -677,11 +678,11 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
 
   /**
    * The instructions that a hart has executed last, the latest last: at most 20. Those that trapped are among them. Empty unless
-   * they are noted (`accel: "jit,history=on"`), which costs speed and changes nothing else: a run that failed can be repeated with it.
+   * they are noted: with the option `failures`, as in boot tests, or `accel: "jit,history=on"`. That costs some speed and changes nothing
+   * else: a run that failed can be repeated with it.
    */
   history(hart: HartView<X> = this.hart): ExecutedInstruction<X>[] {
-    const lines = this.#executors[hart.id]!.history?.lines(this.#count.instructions()) ?? [];
-    return executedInstructions(lines, this.xlen, {
+    return executedInstructions(this.#executors[hart.id]!.history.last(), this.xlen, {
       read: (pc, length) => this.#debug.read(hart.id, pc, length),
       disassemble: (bytes, pc) => this.#disassemble(bytes, pc),
       format: (pc) => this.symbols.format(pc),

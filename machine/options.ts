@@ -169,7 +169,10 @@ export interface MachineOptions {
    * them (SYS_READC, SYS_READ of `:tt`) and not for the UART; where there is none, it has ended, unless `interactive` is set.
    */
   readonly semihosting?: boolean | SemihostingOptions;
-  /** Which failures of the guest end a run; false: none but a deadlock of harts that wait. */
+  /**
+   * Which failures of the guest end a run; false: none but a deadlock of harts that wait. If it is given, and not false, the last
+   * instructions are noted for their reports (`Machine.history`), unless `accel` says otherwise.
+   */
   readonly failures?: FailureOptions | false;
   /** False: a reset by the guest ends the run (`-no-reboot`). Default true. */
   readonly reboot?: boolean;

@@ -12,6 +12,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Count, PAGE_OFFSET, PC_HIGH, REMAINING } from "../hart/counter.ts";
 import { FETCH_KEY, Hart } from "../hart/hart.ts";
+import { History } from "../jit/history.ts";
 import { Ram } from "../hart/memory.ts";
 import type { Extension } from "../isa/extensions.ts";
 import { Decoder } from "../isa/decode.ts";
@@ -49,9 +50,8 @@ function loopOver(p: Program, extensions: readonly Extension[], threshold = 0) {
       ramSize: ram.size,
       memory: "bare",
       threshold,
-      history: false,
     },
-    interpreterLayout(hart, cache, pages, null),
+    interpreterLayout(hart, cache, pages, new History(ram, hart.count.state, null, false)),
     ram.memory!,
   );
   /** Executes at most `most` instructions from an address; gives the address after it, and how many remain. */
