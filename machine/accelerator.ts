@@ -6,7 +6,7 @@ import { nearest } from "./nearest.ts";
 
 /** How instructions are executed. */
 export interface Accelerator {
-  /** `interpreter`: one by one; `jit`: the often executed ones compiled to JavaScript. Results are the same. */
+  /** `interpreter`: one by one; `jit`: the often executed ones compiled to WebAssembly or JavaScript. Results are the same. */
   readonly name: "interpreter" | "jit";
   /** The compiler's settings; null for the interpreter. */
   readonly compiler: CompilerOptions | null;
