@@ -98,7 +98,10 @@ export async function listingText(listing: Listing, model = ""): Promise<string>
       const properties = Object.fromEntries([
         ...settings,
         ["stats=on", "prints figures when the run ends"],
-        ["history=on", "reports of failures show the last 20 instructions (off); the interpreter has it, too"],
+        [
+          "history=on",
+          "reports of failures show the last 20 instructions (off without -script); the interpreter has it, too",
+        ],
       ]);
       return lines("Accelerators:", ACCELERATORS) +
         lines("Properties of jit (what they are if not given):", properties);

@@ -51,6 +51,7 @@ export async function run(settings: Settings): Promise<number> {
   const base = rtcBase(settings);
   const machine = await Machine.create({
     ...settings.machine,
+    accel: accelerator(settings),
     ...(base !== undefined && { rtcBase: base }),
     ...(settings.hostClock && { hostClock: () => (performance.now() - started) * 1e6 }),
   });
@@ -67,6 +68,11 @@ export async function run(settings: Settings): Promise<number> {
   } finally {
     await machine[Symbol.asyncDispose]();
   }
+}
+
+/** The accelerator. Where no script could ask what was executed last, that is only noted on request: it costs some speed. */
+function accelerator({ machine: { accel = "jit" }, scripts }: Settings): string {
+  return scripts !== undefined || parseAccel(accel).history !== undefined ? accel : `${accel},history=off`;
 }
 
 /** What the real-time clock begins with: the host's time only if asked for, or where time follows the host's clock. */

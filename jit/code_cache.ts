@@ -437,6 +437,8 @@ export class CodeCache {
     const { cell, region } = compiled;
     this.#parts.index.remove(compiled);
     this.#parts.index.positions.drop(region, this.#parts.count.instructions());
+    // It may be running: it ends soon.
+    this.#parts.count.stop();
     this.#compiled--;
     cell.compiled = cell.compiled.filter((other) => other !== compiled);
     if (cell.region === compiled) {

@@ -19,9 +19,12 @@ interface Numbered {
 }
 
 /** So many regions that were dropped are remembered before those are looked for that nobody needs any more. */
-const MOST_DROPPED = 512;
-/** A region that was dropped does not run any more after so many instructions: more than a slice has. */
-const STOPPED = 1 << 21;
+const MOST_DROPPED = 64;
+/**
+ * A region that was dropped does not run any more after so many instructions: the slice ends when it is dropped, so that it leaves where
+ * it looks at the count next.
+ */
+const STOPPED = 4096;
 
 /** How one block leads to another, to the history. */
 export type Way =

@@ -385,7 +385,7 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
     this.harts = this.#harts.map((hart) => new HartView<X>(hart));
     this.memory = new MemoryView(this.#bus);
     this.#compiler = accel.compiler;
-    const keepsHistory = accel.history ?? (options.failures !== undefined && options.failures !== false);
+    const keepsHistory = accel.history ?? options.failures !== false;
     this.#executors = this.#harts.map((hart) => new Executor(hart, accel.compiler, null, keepsHistory));
     for (const { code } of this.#executors) {
       if (code === null) continue;
@@ -678,8 +678,8 @@ export class Machine<X extends 32 | 64 = 32 | 64> implements AsyncDisposable {
 
   /**
    * The instructions that a hart has executed last, the latest last: at most 20. Those that trapped are among them. Empty unless
-   * they are noted: with the option `failures`, as in boot tests, or `accel: "jit,history=on"`. That costs some speed and changes nothing
-   * else: a run that failed can be repeated with it.
+   * they are noted, which `failures: false` or `accel: "jit,history=off"` turns off. Noting them costs a few percent of speed and changes
+   * nothing else.
    */
   history(hart: HartView<X> = this.hart): ExecutedInstruction<X>[] {
     return executedInstructions(this.#executors[hart.id]!.history.last(), this.xlen, {

@@ -170,8 +170,8 @@ export interface MachineOptions {
    */
   readonly semihosting?: boolean | SemihostingOptions;
   /**
-   * Which failures of the guest end a run; false: none but a deadlock of harts that wait. If it is given, and not false, the last
-   * instructions are noted for their reports (`Machine.history`), unless `accel` says otherwise.
+   * Which failures of the guest end a run; false: none but a deadlock of harts that wait, and the last instructions are not noted for
+   * reports (`Machine.history`) unless `accel` asks for it.
    */
   readonly failures?: FailureOptions | false;
   /** False: a reset by the guest ends the run (`-no-reboot`). Default true. */

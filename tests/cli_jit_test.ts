@@ -30,7 +30,7 @@ async function withProgram(source: Program, properties = `threshold=${THRESHOLD}
   const machine = await Machine.create({
     bios: source.elf(),
     memory: "4M",
-    accel: `jit,target=javascript,${properties}`,
+    accel: `jit,history=off,target=javascript,${properties}`,
   });
   const made: CompiledCode[] = [];
   machine.onCompile = (code) => made.push(code);

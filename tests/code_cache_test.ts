@@ -48,7 +48,8 @@ for (const target of ["javascript", "webassembly"]) {
     // Few after a while: what is overwritten again and again is left to the interpreter.
     assert.ok(regions > 1000 && result.dropped === regions, `${result.dropped} of ${regions} regions dropped`);
     assert.equal(result.phases.at(-1)!.functions, 0);
-    assert.ok(growth(result).bytes < 200_000, `${growth(result).bytes} bytes`);
+    // Some are remembered for the history, of a dozen KB each; all would be fifty MB.
+    assert.ok(growth(result).bytes < 2_000_000, `${growth(result).bytes} bytes`);
   });
 }
 

@@ -10,7 +10,7 @@ import { configurationOf, GROUP, guestOf, Subject } from "./support/lockstep_gue
 /** The text of the code at a label, after all of it was executed. */
 async function textOf(p: Program, label: string, more = ""): Promise<string> {
   // Hardly ever compiled by itself: the text is that of what would be.
-  const guest = await Guest.with(p, "", { accel: `jit,threshold=60000,target=javascript${more}` });
+  const guest = await Guest.with(p, "", { accel: `jit,history=off,threshold=60000,target=javascript${more}` });
   await guest.machine.run({ maxInstructions: 30 });
   return guest.machine.compiledText(p.address(label))!;
 }

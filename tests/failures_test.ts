@@ -20,8 +20,9 @@ async function end(p: Program, accel: string, failures?: FailureOptions | false,
     accel,
     ...(failures !== undefined && { failures }),
   });
-  const stop = await m.run({ maxInstructions });
-  return { ...stop, report: m.explain(stop) };
+  const stop = await m.run({ maxInstructions }), report = m.explain(stop);
+  assert.equal(/^ {2}last instructions$/m.test(report), failures !== false, report);
+  return { ...stop, report };
 }
 
 for (const xlen of WIDTHS) {

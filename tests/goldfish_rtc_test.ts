@@ -122,7 +122,7 @@ test("the base is a date in UTC", () => {
 test("registers read as in QEMU", { skip: qemuMissing(64) }, async () => {
   const clock = new FakeClock(), bus = new Bus(new Ram(0x8000_0000, 4096), "ram");
   bus.addDevice(RTC, new GoldfishRtc({ name: "rtc", irq: new FakeLine(), clock, base: BASE }));
-  const qemu = new QtestBoard(["-rtc", "base=2020-01-01"]);
+  const qemu = new QtestBoard(["-rtc", "base=2020-01-01,clock=vm"]);
   const run = async (board: DeviceBoard) => {
     const seen: number[] = [];
     const read = async (register: number) => seen.push(await board.read(RTC + register, 4));

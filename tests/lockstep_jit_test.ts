@@ -49,7 +49,7 @@ test(`${PROGRAMS} random guests from seed ${SEED} on run the same compiled as ea
   // The second cache is too small for a guest, its regions are short and return to the executor after few calls.
   const accels = [
     "jit,threshold=1,target=webassembly",
-    "jit,threshold=5,cache=1000,region=15,depth=2,target=javascript",
+    "jit,threshold=5,cache=1000,region=15,depth=2,target=javascript,history=on",
   ];
   const regions = await compareRandomGuests(SEED, PROGRAMS, false, accels);
   t.diagnostic(`${regions} regions compiled`);
@@ -60,7 +60,7 @@ const LONG = Math.ceil(PROGRAMS / 10);
 
 test(`${LONG} random guests from seed ${SEED} on run the same compiled when they are hot`, async (t) => {
   const regions = await compareRandomGuests(SEED, LONG, true, [
-    "jit,threshold=500,target=webassembly",
+    "jit,threshold=500,target=webassembly,history=on",
     "jit,threshold=500,target=javascript",
   ]);
   t.diagnostic(`${regions} regions compiled`);

@@ -74,7 +74,7 @@ test("an RV64 loop as WebAssembly", async () => {
   const p = new Program(64);
   p.li("a0", 100).label("loop").op("add", { rd: "a1", rs1: "a1", rs2: "a0" });
   p.op("addi", { rd: "a0", rs1: "a0", imm: -1 }).to("bne", "loop", { rs1: "a0", rs2: 0 }).op("jalr", { rs1: "ra" });
-  const guest = await Guest.with(p, "", { accel: "jit,threshold=60000,target=webassembly" });
+  const guest = await Guest.with(p, "", { accel: "jit,history=off,threshold=60000,target=webassembly" });
   await guest.machine.run({ maxInstructions: 30 });
   const text = guest.machine.compiledText(p.address("loop"))!;
   const start = text.indexOf("    loop $L"), body = text.slice(start, text.indexOf("      else\n"));
