@@ -308,7 +308,7 @@ export class CodeCache {
     const region = this.#builder.build(pc, this.#parts.high);
     if (region === null) return null;
     const code = this.#translate(region, 0), { index, count } = this.#parts;
-    index.positions.drop(region, count.instructions());
+    index.positions.drop(region, count.instructions(), true);
     return this.#look(region, code, null);
   }
 
@@ -331,7 +331,7 @@ export class CodeCache {
     this.#parts.index.statistics.refusals++;
     cell.unassumed |= before.code.wrong();
     if (cell.refusals >= MOST_REFUSALS) cell.unassumed = -1;
-    this.#remove(before);
+    this.#remove(before, false);
     this.compile(cell.pc, "refused", before.joins);
   }
 
@@ -357,7 +357,7 @@ export class CodeCache {
     for (const translator of this.translators) if (translator.isFull()) index.flush();
     const cell = this.cell(pc), code = this.#translate(region, cell.unassumed), lines = index.linesOf(region);
     const compiled: CompiledRegion = { cache: this, cell, region, code, lines, reason, joins };
-    if (cell.compiled.length >= MOST_VARIANTS) this.#remove(cell.compiled.at(-1)!);
+    if (cell.compiled.length >= MOST_VARIANTS) this.#remove(cell.compiled.at(-1)!, false);
     cell.compiled = [compiled, ...cell.compiled];
     index.add(compiled);
     this.#compiled++;
@@ -382,7 +382,7 @@ export class CodeCache {
     const now = count.instructions(), before = this.#drops.get(cell.pc);
     const again = before !== undefined && now - before.last <= DROPS_FORGOTTEN;
     this.#drops.set(cell.pc, { times: again ? before.times + 1 : 1, last: now });
-    this.#remove(compiled);
+    this.#remove(compiled, true);
     index.statistics.dropped++;
   }
 
@@ -396,7 +396,7 @@ export class CodeCache {
    * each access gets its own.
    */
   rangeMissed(pc: number, leaves: boolean): void {
-    const { count, index: { statistics } } = this.#parts, now = count.instructions();
+    const { count, index } = this.#parts, now = count.instructions();
     let misses = this.#misses.get(pc);
     if (misses === undefined || now - misses.since > MISSES_FORGOTTEN) {
       this.#misses.set(pc, misses = { cost: 0, since: now });
@@ -405,17 +405,16 @@ export class CodeCache {
     if (misses.cost < MOST_MISSES || this.#apart.has(pc)) return;
     this.#misses.delete(pc);
     this.#apart.add(pc);
-    const { flushes } = statistics,
-      holds = ({ region }: CompiledRegion) =>
-        region.blocks.some(({ instructions }) => instructions.some((i) => i.pc === pc));
+    const holds = ({ region }: CompiledRegion) =>
+      region.blocks.some(({ instructions }) => instructions.some((i) => i.pc === pc));
+    // The region that asks is running, with the count in a variable: to empty the cache would end its slice.
+    const hasRoom = () => index.hasRoom() && this.translators.every((translator) => !translator.isFull());
     for (const { compiled } of [...this.#cells.values()]) {
       for (const old of compiled.filter(holds)) {
-        this.#remove(old);
-        this.compile(old.cell.pc, old.reason, old.joins);
+        this.#remove(old, false);
+        if (hasRoom()) this.compile(old.cell.pc, old.reason, old.joins);
       }
     }
-    // As when a call has compiled something.
-    if (statistics.flushes !== flushes) count.stop();
   }
 
   /** Drops the regions that hold an instruction that a change of hooks concerns. */
@@ -428,17 +427,16 @@ export class CodeCache {
         const concerned = compiled.region.blocks.some(({ instructions }) =>
           instructions.some((i) => concerns(i.pc, high, at(i.pc)))
         );
-        if (concerned) this.#remove(compiled);
+        if (concerned) this.#remove(compiled, true);
       }
     }
   }
 
-  #remove(compiled: CompiledRegion): void {
+  /** `ends`: whether the slice ends after that, so that it runs no more soon, if it does. */
+  #remove(compiled: CompiledRegion, ends: boolean): void {
     const { cell, region } = compiled;
     this.#parts.index.remove(compiled);
-    this.#parts.index.positions.drop(region, this.#parts.count.instructions());
-    // It may be running: it ends soon.
-    this.#parts.count.stop();
+    this.#parts.index.positions.drop(region, this.#parts.count.instructions(), ends);
     this.#compiled--;
     cell.compiled = cell.compiled.filter((other) => other !== compiled);
     if (cell.region === compiled) {
@@ -450,7 +448,7 @@ export class CodeCache {
 
   /** Drops everything. */
   clear(): void {
-    for (const cell of this.#cells.values()) for (const compiled of cell.compiled) this.#remove(compiled);
+    for (const cell of this.#cells.values()) for (const compiled of cell.compiled) this.#remove(compiled, true);
     // Functions of other regions, still running perhaps, hold their cells: those stay good, only not compiled.
     this.#cells.clear();
     this.#drops.clear();

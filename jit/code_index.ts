@@ -53,6 +53,12 @@ export class CodeIndex {
     };
   }
 
+  /** Whether there is room for another region. */
+  hasRoom(): boolean {
+    const { cacheInstructions, regionInstructions } = this.options;
+    return this.#instructions + regionInstructions <= cacheInstructions;
+  }
+
   /** Makes room for a region of `size` instructions. */
   reserve(size: number): void {
     if (this.#instructions + size > this.options.cacheInstructions) this.flush();

@@ -14,17 +14,16 @@ interface Numbered {
   readonly region: Region;
   readonly first: number;
   readonly size: number;
-  /** Count of instructions when it was dropped; null while it is in the cache. */
-  dropped: number | null;
+  /** Count of instructions from which on it does not run any more; null while it is in the cache. */
+  ended: number | null;
 }
 
 /** So many regions that were dropped are remembered before those are looked for that nobody needs any more. */
 const MOST_DROPPED = 64;
-/**
- * A region that was dropped does not run any more after so many instructions: the slice ends when it is dropped, so that it leaves where
- * it looks at the count next.
- */
-const STOPPED = 4096;
+/** A region that was dropped does not run any more after so many instructions: more than a slice has. */
+const SLICE = 1 << 21;
+/** The same where the slice ends then: more than there are from one look at the count to the next. */
+const STRETCH = 4096;
 
 /** How one block leads to another, to the history. */
 export type Way =
@@ -94,7 +93,7 @@ export class Positions {
     let numbered = this.#byRegion.get(region);
     if (numbered === undefined) {
       const size = region.blocks.reduce((sum, { instructions }) => sum + instructions.length + 1, 0);
-      numbered = { region, first: this.#next, size, dropped: null };
+      numbered = { region, first: this.#next, size, ended: null };
       this.#next += size;
       this.#all.push(numbered);
       this.#byRegion.set(region, numbered);
@@ -102,11 +101,14 @@ export class Positions {
     return numbered.first;
   }
 
-  /** A region was dropped, after so many instructions. It may be running, and its numbers stay known as long as they may be noted. */
-  drop(region: Region, count: number): void {
+  /**
+   * A region was dropped, after so many instructions. It may be running, and its numbers stay known as long as they may be noted. `ends`:
+   * the slice ends then.
+   */
+  drop(region: Region, count: number, ends: boolean): void {
     const numbered = this.#byRegion.get(region);
-    if (numbered === undefined || numbered.dropped !== null) return;
-    numbered.dropped = count;
+    if (numbered === undefined || numbered.ended !== null) return;
+    numbered.ended = count + (ends ? STRETCH : SLICE);
     if (++this.#dropped < MOST_DROPPED) return;
     const needed = new Set<Numbered>();
     for (const number of this.named?.() ?? []) {
@@ -114,7 +116,7 @@ export class Positions {
       if (named !== undefined) needed.add(named);
     }
     this.#all = this.#all.filter((one) => {
-      const stays = one.dropped === null || count - one.dropped < STOPPED || needed.has(one);
+      const stays = one.ended === null || count < one.ended || needed.has(one);
       if (!stays) this.#byRegion.delete(one.region);
       return stays;
     });

@@ -82,7 +82,7 @@ export function dispatcher(options: DispatcherOptions): Uint8Array<ArrayBuffer> 
   };
   const count = (figure: number, value: () => void) => {
     const at = layout.figures + 8 * figure;
-    f.i32(0), f.i32(0), f.memory("i64.load", at), value(), f.op("i64.extend_i32_u"), f.op("i64.add");
+    f.i32(0), f.i32(0), f.memory("i64.load", at), value(), f.op("i64.extend_i32_s"), f.op("i64.add");
     f.memory("i64.store", at);
   };
   const give = (value: () => void) => (f.if(), value(), f.op("return"), f.end());
