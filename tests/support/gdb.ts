@@ -66,7 +66,11 @@ export async function gdbOfQemu(
   const ended = new Promise((resolve) => process.on("close", resolve));
   try {
     while (!existsSync(socket) && process.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 20));
-    return await gdb(socket, elf, commands);
+    // Released at the end, the guest may power QEMU off before GDB has its answer.
+    return (await gdb(socket, elf, commands)).replace(
+      /^Remote communication error\. {2}Target disconnected\.: (Broken pipe|Connection reset by peer)\.\n$/m,
+      "[Inferior 1 (process 1) detached]\n",
+    );
   } finally {
     if (process.exitCode === null) process.kill();
     await ended;
