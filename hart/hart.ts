@@ -32,8 +32,13 @@ import {
   USER,
 } from "./trap.ts";
 
-/** Index into `Hart.access`: twice the privilege level, and 1, by which tables of pages of instructions are told apart. */
+/** Index into `Hart.access`: `fetchKey` of the privilege level. */
 export const FETCH_KEY = 1;
+
+/** By what tables of pages of instructions tell privilege levels apart: never 0, and below the bits of a page's address. */
+export function fetchKey(privilege: number): number {
+  return privilege << 1 | 1;
+}
 
 /** Number of the register that writes to x0 go to. */
 export const SINK = 32;
@@ -337,7 +342,7 @@ export class Hart {
   accessChanged(): void {
     const data = this.translation.dataPrivilege;
     this.access[0] = tlbBase(data);
-    this.access[FETCH_KEY] = this.privilege << 1 | 1;
+    this.access[FETCH_KEY] = fetchKey(this.privilege);
     const masked = this.#masksPointers && maskedBits(this, data) > 0;
     const bare = !this.watchesLoads && !this.triggers.watchesData && !masked && !this.#restricted(this.privilege) &&
       (data === this.privilege || !this.#restricted(data));

@@ -18,7 +18,7 @@ import {
 } from "../hart/counter.ts";
 import { multiplyAdd } from "../hart/double_operations.ts";
 import { FloatUnit } from "../hart/float_unit.ts";
-import { FETCH_KEY, type Hart } from "../hart/hart.ts";
+import { FETCH_KEY, fetchKey, type Hart } from "../hart/hart.ts";
 import { AMO, LoadStoreUnit } from "../hart/load_store_unit.ts";
 import { WATCH } from "../hart/memory.ts";
 import { EXECUTE, MIXED } from "../hart/pmp.ts";
@@ -81,11 +81,6 @@ type Handler = (record: number) => number;
 
 /** First number after those of the loop's operations. */
 const LOOP_END = FIRST_OPERATION + INLINE_OPERATIONS;
-
-/** Key of a space among those of an executor. */
-function spaceKey(high: number, privilege: number): number {
-  return (high >>> 0) * 4 + privilege;
-}
 
 /** Executes the instructions of one hart. */
 export class Executor implements HookedExecutor {
@@ -551,6 +546,12 @@ export class Executor implements HookedExecutor {
     return this.#isLast(high) ? this.#usable(this.#space!) : this.#space = this.#findSpace(high, this.hart.privilege);
   }
 
+  /** The same if there is some already: much code is never hot. */
+  #knownSpace(high: number): CodeSpace | null {
+    if (this.#isLast(high)) return this.#usable(this.#space!);
+    return this.#spaces.has(this.#spaceKey(high)) ? this.#spaceAt(high) : null;
+  }
+
   /** Whether the space that was used last is that of an address at the present privilege level. */
   #isLast(high: number): boolean {
     const space = this.#space;
@@ -562,10 +563,9 @@ export class Executor implements HookedExecutor {
     return !this.#isTranslated || this.hart.access[0] === tlbBase(space.privilege) ? space : null;
   }
 
-  /** The same if there is some already: much code is never hot. */
-  #knownSpace(high: number): CodeSpace | null {
-    if (this.#isLast(high)) return this.#usable(this.#space!);
-    return this.#spaces.has(spaceKey(high, this.#isTranslated ? this.hart.privilege : 0)) ? this.#spaceAt(high) : null;
+  /** Key of the space of an address at the present privilege level. */
+  #spaceKey(high: number): number {
+    return (high >>> 0) * 4 + (this.#isTranslated ? this.hart.privilege : 0);
   }
 
   #findSpace(high: number, privilege: number): CodeSpace | null {
@@ -573,7 +573,7 @@ export class Executor implements HookedExecutor {
     const translated = this.#isTranslated;
     // Compiled code is made for data of the same privilege level.
     if (translated ? this.hart.access[0] !== tlbBase(privilege) : high !== 0) return null;
-    const key = spaceKey(high, translated ? privilege : 0);
+    const key = this.#spaceKey(high);
     let space = this.#spaces.get(key);
     if (space === undefined) {
       if (this.#spaces.size >= MOST_SPACES) {
@@ -651,32 +651,43 @@ export class Executor implements HookedExecutor {
   ): WasmTranslator | null {
     const { hart } = this, { ram } = hart.memory, state = ram.offsetOf(this.#state);
     const tables = this.#wasmTables.pop() ?? makeWasmTables(ram), { ready, lookUp } = tables;
-    const { x: integers, f: floats, csrs: words } = hart;
-    const places = [integers, floats, words, loads, stores, ready, lookUp].map((a) => ram.offsetOf(a));
-    const [x, f, csrs, loadsAt, storesAt, readyAt, lookUpAt] = places as number[];
-    const [access, records, pageTable, figures] = [hart.access, this.cache.words, this.#pages, this.code!.figures].map(
-      (a) => ram.offsetOf(a) ?? NaN,
-    ) as [number, number, number, number];
+    const { words } = this.cache, { figures } = this.code!;
+    const places = [
+      ...[hart.x, hart.f, hart.csrs, loads, stores, ready, lookUp, ram.lines, ram.u8],
+      ...[hart.access, words, this.#pages, figures],
+    ].map((array) => ram.offsetOf(array));
+    const [x, f, csrs, loadsAt, storesAt, readyAt, lookUpAt, lines, ramAt, access, records, pageTable, figuresAt] =
+      places as [
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+      ];
     const history = this.history.isKept ? ram.offsetOf(this.history.words) : undefined;
-    const lines = ram.offsetOf(ram.lines), ramAt = ram.offsetOf(ram.u8);
-    if (
-      ram.memory === null || state === undefined || places.includes(undefined) || this.#loop === null ||
-      Number.isNaN(figures)
-    ) return null;
+    if (ram.memory === null || state === undefined || places.includes(undefined) || this.#loop === null) return null;
     const layout = {
-      x: x!,
-      f: f!,
-      csrs: csrs!,
+      x,
+      f,
+      csrs,
       remaining: state + 4 * REMAINING,
       result: state + 4 * RESULT,
-      loads: loadsAt!,
-      stores: storesAt!,
-      lines: lines!,
-      ram: ramAt!,
-      ready: readyAt!,
+      loads: loadsAt,
+      stores: storesAt,
+      lines,
+      ram: ramAt,
+      ready: readyAt,
       position: state + 4 * POSITION,
       history,
-      lookUp: lookUpAt!,
+      lookUp: lookUpAt,
       pages: ram.pages,
     };
     const { threshold, regionInstructions } = this.code!.options;
@@ -687,8 +698,8 @@ export class Executor implements HookedExecutor {
         callDepth: this.#callDepth,
         high,
         // Compiled code is made for a privilege level, and for data of the same.
-        access: new Map(this.#isTranslated ? [[0, tlbBase(privilege)], [FETCH_KEY, privilege << 1 | 1]] : []),
-        layout: { state, access, records, pageTable, figures, history },
+        access: new Map(this.#isTranslated ? [[0, tlbBase(privilege)], [FETCH_KEY, fetchKey(privilege)]] : []),
+        layout: { state, access, records, pageTable, figures: figuresAt, history },
         cache: this.#isTranslated ? 1 : 0,
       },
       interpret: this.#loop,
@@ -767,7 +778,6 @@ export class Executor implements HookedExecutor {
     }
     statistics.executed += count.instructions() - start;
     const after = this.#ended(pc);
-    this.#heats(after);
     // The interpreter's loop is going to count one instruction for this record.
     state[REMAINING]!++;
     return after;
@@ -778,11 +788,8 @@ export class Executor implements HookedExecutor {
     const state = this.#state, reason = state[REASON]!;
     state[REASON] = 0;
     switch (reason) {
-      case DISPATCH.ended: {
-        const record = this.#ended(state[RESULT]!);
-        this.#heats(record);
-        return record;
-      }
+      case DISPATCH.ended:
+        return this.#ended(state[RESULT]!);
       case DISPATCH.page:
         this.history.leaveCompiled();
         return this.#enter(state[RESULT]!, state[PC_HIGH]!, 0);
@@ -812,11 +819,13 @@ export class Executor implements HookedExecutor {
     this.#traps = exits.trap;
     if (pc !== ELSEWHERE && left) exits.missed++;
     if (failure !== null) throw failure.error;
-    if (!left || record < 0) return record;
-    // Not by the record, which may be that of a region that would leave again.
-    const next = this.#executeWord(record, this.#fetch(record));
-    state[REMAINING]!--;
-    return next;
+    if (left && record >= 0) {
+      // Not by the record, which may be that of a region that would leave again.
+      record = this.#executeWord(record, this.#fetch(record));
+      state[REMAINING]!--;
+    }
+    this.#heats(record);
+    return record;
   }
 
   /** A load in compiled code that is not plainly in RAM. */

@@ -2,13 +2,12 @@
 // as WebAssembly. JavaScript is called only for what neither does.
 
 import { COUNT_END, IN_REGION, LEFT, PAGE_OFFSET, PC_HIGH, REASON, REMAINING, RESULT } from "../hart/counter.ts";
-import { FETCH_KEY } from "../hart/hart.ts";
 import { COMPILED, FIELD, RECORD_BYTES } from "./decode_cache.ts";
-import { PAGE_ENTRIES, PAGE_ENTRY } from "./page_table.ts";
+import { type PageTableLayout, pushFirstRecord, pushPageMissed, pushPageOffset } from "./page_table.ts";
 import { ELSEWHERE } from "./region_emitter.ts";
 import { WasmFunction } from "./wasm_assembler.ts";
 import { noteCompiled, noteInterpreted, notePage } from "./wasm_history.ts";
-import { LOOK_UP_ENTRIES } from "./wasm_emitter.ts";
+import { findCell } from "./wasm_emitter.ts";
 
 /** Why the dispatcher gave a negative number: `Count.state[REASON]`. */
 export const DISPATCH = {
@@ -41,15 +40,11 @@ export interface DispatcherOptions {
   readonly access: ReadonlyMap<number, number>;
   /** Number of the cache that the records are in, for the history. */
   readonly cache: number;
-  readonly layout: {
+  readonly layout: PageTableLayout & {
     /** `Count.state`. */
     readonly state: number;
-    /** `Hart.access`. */
-    readonly access: number;
     /** `DecodeCache.words`. */
     readonly records: number;
-    /** The table from virtual pages to records (page_table.ts). */
-    readonly pageTable: number;
     /** See `WasmLayout`. */
     readonly ready: number;
     readonly lookUp: number;
@@ -111,10 +106,7 @@ export function dispatcher(options: DispatcherOptions): Uint8Array<ArrayBuffer> 
 
   // From region to region.
   const out = f.block("out"), regions = f.loop("regions");
-  f.get(pc), f.i32(1), f.op("i32.shr_u"), f.i32(LOOK_UP_ENTRIES - 1), f.op("i32.and"), f.i32(3), f.op("i32.shl");
-  f.tee(entry), f.memory("i32.load", layout.lookUp), f.get(pc), f.op("i32.ne"), f.brIf(out);
-  f.get(entry), f.memory("i32.load", layout.lookUp + 4), f.tee(entry), f.memory("i32.load8_u", layout.ready);
-  f.op("i32.eqz"), f.brIf(out);
+  findCell(f, layout, pc, entry, out);
   f.get(calls), f.i32(1), f.op("i32.add"), f.set(calls);
   load(state(REMAINING)), f.set(before);
   store(state(IN_REGION), () => f.i32(1));
@@ -138,17 +130,18 @@ export function dispatcher(options: DispatcherOptions): Uint8Array<ArrayBuffer> 
   f.end();
 
   // On in the interpreter.
-  f.get(pc), f.i32(12), f.op("i32.shr_u"), f.i32(PAGE_ENTRIES - 1), f.op("i32.and");
-  f.i32(Math.log2(4 * PAGE_ENTRY)), f.op("i32.shl"), f.set(entry);
-  const word = (at: number) => (f.get(entry), f.memory("i32.load", layout.pageTable + 4 * at));
-  word(0), f.get(pc), f.i32(-4096), f.op("i32.and"), load(layout.access + 4 * FETCH_KEY), f.op("i32.or");
-  f.op("i32.ne"), word(1), f.i32(high), f.op("i32.ne"), f.op("i32.or"), f.if();
+  pushPageMissed(f, layout, { low: pc, high: () => f.i32(high), entry }), f.if();
   reason(DISPATCH.page), store(state(RESULT), () => f.get(pc)), f.i32(-1), f.op("return");
   f.end();
-  store(state(PAGE_OFFSET), () => {
-    f.get(pc), f.i32(-4096), f.op("i32.and"), word(2), f.i32(1), f.op("i32.shl"), f.op("i32.sub");
-  });
-  word(2), f.get(pc), f.i32(4095), f.op("i32.and"), f.i32(1), f.op("i32.shr_u"), f.op("i32.add"), f.set(record);
+  store(state(PAGE_OFFSET), () => pushPageOffset(f, layout, pc, entry));
+  pushFirstRecord(f, layout, entry),
+    f.get(pc),
+    f.i32(4095),
+    f.op("i32.and"),
+    f.i32(1),
+    f.op("i32.shr_u"),
+    f.op("i32.add"),
+    f.set(record);
   if (layout.history !== undefined) {
     load(state(REMAINING)), f.set(before), noteInterpreted(f, layout.history, entry, before, () => f.get(record));
     notePage(f, layout.history, entry, {

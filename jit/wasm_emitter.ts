@@ -14,7 +14,7 @@ import type { HookSite } from "./code_hooks.ts";
 import type { Block, Region, RegionInstruction, RegisterSet } from "./region.ts";
 import { ELSEWHERE } from "./region_emitter.ts";
 import { LOADS, pushLine, pushWatched, storeOf, testAccess, testPlace, typeOf } from "./wasm_access.ts";
-import { type Label, type MemoryInstruction, WasmFunction, type WasmType } from "./wasm_assembler.ts";
+import { type Hint, type Label, type MemoryInstruction, WasmFunction, type WasmType } from "./wasm_assembler.ts";
 import { floatRegisterUse } from "./passes/float_registers.ts";
 import { type SharedAccess, type SharedCheck, sharedChecks } from "./passes/shared_checks.ts";
 import { signExtensions } from "./passes/sign_extensions.ts";
@@ -49,6 +49,23 @@ export interface WasmLayout extends FloatLayout {
   readonly lookUp: number;
   /** Size of the memory, in its pages. */
   readonly pages: number;
+}
+
+/**
+ * Leaves the number of the cell of an address in the local variable `cell`; goes to a label if it is not in the table, or not compiled.
+ */
+export function findCell(
+  f: WasmFunction,
+  { ready, lookUp }: Pick<WasmLayout, "ready" | "lookUp">,
+  pc: number,
+  cell: number,
+  none: Label,
+  hint?: Hint,
+): void {
+  f.get(pc), f.i32(1), f.op("i32.shr_u"), f.i32(LOOK_UP_ENTRIES - 1), f.op("i32.and"), f.i32(3), f.op("i32.shl");
+  f.tee(cell), f.memory("i32.load", lookUp), f.get(pc), f.op("i32.ne"), f.brIf(none, hint);
+  f.get(cell), f.memory("i32.load", lookUp + 4), f.tee(cell), f.memory("i32.load8_u", ready);
+  f.op("i32.eqz"), f.brIf(none, hint);
 }
 
 /** What the code of a region depends on beside the region. */
@@ -789,12 +806,7 @@ export class WasmEmitter {
 
   /** Leaves the number of the cell of the address in `r` in `e`; goes to a label if it is not in the table, or not compiled. */
   #findCell(slow: Label): void {
-    const f = this.#f, { ready, lookUp } = this.#options.layout;
-    f.get(this.#r), f.i32(1), f.op("i32.shr_u"), f.i32(LOOK_UP_ENTRIES - 1), f.op("i32.and");
-    f.i32(3), f.op("i32.shl"), f.tee(this.#e);
-    f.memory("i32.load", lookUp), f.get(this.#r), f.op("i32.ne"), f.brIf(slow, "unlikely");
-    f.get(this.#e), f.memory("i32.load", lookUp + 4), f.tee(this.#e);
-    f.memory("i32.load8_u", ready), f.op("i32.eqz"), f.brIf(slow, "unlikely");
+    findCell(this.#f, this.#options.layout, this.#r, this.#e, slow, "unlikely");
   }
 
   /** Calls the region of a cell by number, or of the one whose address is in `r`, and goes on if it returns as expected. */

@@ -4,7 +4,7 @@
 import { FIELD_IMM, FIELD_RD, FIELD_RS1, FIELD_RS2, type JumpTo, type Statement, type Value } from "../isa/ir.ts";
 import { PAGE_OFFSET, PC_HIGH, REMAINING } from "../hart/counter.ts";
 import { PAUSE } from "../isa/rv_i.ts";
-import { FETCH_KEY, type Hart } from "../hart/hart.ts";
+import type { Hart } from "../hart/hart.ts";
 import { sizeOf } from "./emitter.ts";
 import { type DecodeCache, FIELD, FIRST_OPERATION, PAGE_RECORDS, RECORD_BYTES } from "./decode_cache.ts";
 import {
@@ -14,7 +14,7 @@ import {
   type OperationForm,
   statements,
 } from "./interpreter.ts";
-import { PAGE_ENTRIES, PAGE_ENTRY } from "./page_table.ts";
+import { type PageTableLayout, pushFirstRecord, pushPageMissed, pushPageOffset } from "./page_table.ts";
 import { LOADS, STORES, testAccess } from "./wasm_access.ts";
 import { type History, HISTORY_LAYOUT } from "./history.ts";
 import { noteJump, notePage } from "./wasm_history.ts";
@@ -22,17 +22,13 @@ import { type Label, type MemoryInstruction, WasmFunction, type WasmType } from 
 import { WasmValues } from "./wasm_values.ts";
 
 /** Where things are in the memory that WebAssembly sees: offsets in bytes. */
-export interface InterpreterLayout {
+export interface InterpreterLayout extends PageTableLayout {
   /** Integer registers. */
   readonly x: number;
   /** Words of the count: `Count.state[REMAINING]`, `[PAGE_OFFSET]` and `[PC_HIGH]`. */
   readonly remaining: number;
   readonly pageOffset: number;
   readonly pcHigh: number;
-  /** `Hart.access`. */
-  readonly access: number;
-  /** The table from virtual pages to records (page_table.ts). */
-  readonly pageTable: number;
   /** The translation look-aside buffers of all privilege levels. */
   readonly loads: number;
   readonly stores: number;
@@ -322,27 +318,21 @@ class LoopEmitter {
   /** What jumps to other pages have in common: finds the page by the table, and goes on there. */
   #turnPage(again: Label): void {
     const f = this.#f,
-      { pageTable, access, records, x, pageOffset, pcHigh, history } = this.#layout,
+      { records, x, pageOffset, pcHigh, history } = this.#layout,
       wide = this.#word === "i64";
     const low = f.local("i32", "low"), high = f.local("i32", "high"), entry = f.local("i32", "entry");
-    const word = (at: number) => (f.get(entry), f.memory("i32.load", pageTable + 4 * at));
     f.get(this.#target), wide && f.op("i32.wrap_i64"), f.set(low);
     if (wide) f.get(this.#target), f.i64(32, 0), f.op("i64.shr_u"), f.op("i32.wrap_i64"), f.set(high);
     if (!this.#options.extensions.has("Zca")) f.get(low), f.i32(2), f.op("i32.and"), f.brIf(this.#slow);
-    f.get(low), f.i32(12), f.op("i32.shr_u"), f.i32(PAGE_ENTRIES - 1), f.op("i32.and");
-    f.i32(Math.log2(4 * PAGE_ENTRY)), f.op("i32.shl"), f.set(entry);
-    word(0), f.get(low), f.i32(-4096), f.op("i32.and");
-    f.i32(0), f.memory("i32.load", access + 4 * FETCH_KEY), f.op("i32.or"), f.op("i32.ne"), f.brIf(this.#slow);
-    word(1), f.get(high), f.op("i32.ne"), f.brIf(this.#slow);
+    pushPageMissed(f, this.#layout, { low, high: () => f.get(high), entry }), f.brIf(this.#slow);
     f.get(this.#link), f.if();
     f.get(this.#p), f.memory("i32.load16_u", records + FIELD.rd);
     this.#address("pc"), f.get(this.#link), wide && f.op("i64.extend_i32_u"), f.op(`${this.#word}.add`);
     f.memory(`${this.#word}.store` as MemoryInstruction, x);
     f.end();
-    f.i32(0), f.get(low), f.i32(-4096), f.op("i32.and"), word(2), f.i32(1), f.op("i32.shl"), f.op("i32.sub");
-    f.memory("i32.store", pageOffset);
+    f.i32(0), pushPageOffset(f, this.#layout, low, entry), f.memory("i32.store", pageOffset);
     if (wide) f.i32(0), f.get(high), f.memory("i32.store", pcHigh);
-    word(2), f.i32(RECORD_SHIFT), f.op("i32.shl"), f.tee(this.#records);
+    pushFirstRecord(f, this.#layout, entry), f.i32(RECORD_SHIFT), f.op("i32.shl"), f.tee(this.#records);
     f.get(low), f.i32(4095), f.op("i32.and"), f.i32(SCALE), f.op("i32.shl"), f.op("i32.add"), f.set(this.#p);
     this.#note();
     if (history !== undefined) {
